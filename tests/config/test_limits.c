@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * config/limits.h: memory.yaml -> ration_limits. */
+#include "config/limits.h"
+
+#include "base/heap.h"
+#include "tests/support.h"
+
+#define MIB (INT64_C(1) << 20)
+
+static ration_limits limits;
+static ration_error error;
+
+static ration_status parse(const char *text)
+{
+    return rn_limits_parse("m.yaml", text, strlen(text), &limits, &error);
+}
+
+static void expect_same(const ration_limits *a, const ration_limits *b)
+{
+    size_t count;
+    const rn_limits_key *keys = rn_limits_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_msg(rn_limits_get(a, &keys[i]) == rn_limits_get(b, &keys[i]), "%s", keys[i].name);
+    }
+}
+
+START_TEST(test_limits__defaults_are_the_documented_ones)
+{
+    ration_limits_default(&limits);
+    ck_assert_uint_eq(limits.size, sizeof(limits));
+    ck_assert_int_eq(limits.limit_bytes, 0);
+    ck_assert_int_eq(limits.limit_ratio_ppm, 800000);
+    ck_assert_int_eq(limits.untracked_reserved_bytes, 50 * MIB);
+    ck_assert_int_eq(limits.data_limit_bytes, 0);
+    ck_assert_int_eq(limits.query_limit_bytes, 0);
+    ck_assert_int_eq(limits.query_rows_max, 0);
+    ck_assert_int_eq(limits.query_time_ms_max, 0);
+    ck_assert_int_eq(limits.max_row_bytes, 65536);
+    ck_assert_int_eq(limits.chunk_bytes_max, MIB);
+    ck_assert_int_eq(limits.check_interval, 1024);
+    ck_assert_int_eq(limits.check_bytes, 256 * 1024);
+    ck_assert(limits.enable_system_monitor);
+    support_ok(rn_limits_validate(&limits, &error), &error);
+}
+END_TEST
+
+START_TEST(test_limits__table_is_sound)
+{
+    size_t count, fields = 1; /* size */
+    const rn_limits_key *keys = rn_limits_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert(keys[i].minimum <= keys[i].value && keys[i].value <= keys[i].maximum);
+        ck_assert_uint_gt(strlen(keys[i].sentence), 10);
+        ck_assert_int_eq(keys[i].sentence[strlen(keys[i].sentence) - 1], '.');
+        for (size_t k = 0; k < i; k++) {
+            ck_assert_str_ne(keys[i].name, keys[k].name);
+            ck_assert_uint_ne(keys[i].offset, keys[k].offset);
+        }
+        fields++;
+    }
+    /* Every field is 8 bytes with its padding: none is without a key. */
+    ck_assert_uint_eq(fields * 8, sizeof(ration_limits));
+}
+END_TEST
+
+START_TEST(test_limits__shipped_file_is_the_defaults)
+{
+    static char wanted[16384], found[16384];
+    ration_limits defaults;
+    ration_limits_default(&defaults);
+    support_ok(ration_limits_load(support_path("memory.yaml"), &limits, &error), &error);
+    expect_same(&limits, &defaults);
+    rn_text text = rn_text_over(wanted, sizeof(wanted));
+    rn_limits_put_yaml(&text);
+    ck_assert_uint_lt(text.length, sizeof(wanted));
+    FILE *file = fopen(support_path("memory.yaml"), "rb");
+    ck_assert_ptr_nonnull(file);
+    found[fread(found, 1, sizeof(found) - 1, file)] = '\0';
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_str_eq(found, wanted);
+}
+END_TEST
+
+START_TEST(test_limits__reads_every_key)
+{
+    support_ok(parse("limit_bytes: 512MiB\n"
+                     "limit_ratio: 75%\n"
+                     "check_interval: 1000000\n"
+                     "enable_system_monitor: false\n"
+                     "untracked_reserved_memory_mb: 7\n"
+                     "data_limit_bytes: 0.25 GiB\n"
+                     "query_limit_bytes: 100000000\n"
+                     "query_rows_max: 9223372036854775807\n"
+                     "query_time_ms_max: 30000\n"
+                     "max_row_bytes: 4096\n"
+                     "chunk_bytes_max: 64MiB\n"
+                     "check_bytes: 1.5MiB\n"),
+               &error);
+    ck_assert_int_eq(limits.limit_bytes, 512 * MIB);
+    ck_assert_int_eq(limits.limit_ratio_ppm, 750000);
+    ck_assert_int_eq(limits.check_interval, 1000000);
+    ck_assert(!limits.enable_system_monitor);
+    ck_assert_int_eq(limits.untracked_reserved_bytes, 7 * MIB);
+    ck_assert_int_eq(limits.data_limit_bytes, 256 * MIB);
+    ck_assert_int_eq(limits.query_limit_bytes, 100000000);
+    ck_assert_int_eq(limits.query_rows_max, INT64_MAX);
+    ck_assert_int_eq(limits.query_time_ms_max, 30000);
+    ck_assert_int_eq(limits.max_row_bytes, 4096);
+    ck_assert_int_eq(limits.chunk_bytes_max, 64 * MIB);
+    ck_assert_int_eq(limits.check_bytes, 3 * MIB / 2);
+    ck_assert_uint_eq(limits.size, sizeof(limits));
+}
+END_TEST
+
+START_TEST(test_limits__empty_file_is_the_defaults)
+{
+    ration_limits defaults;
+    ration_limits_default(&defaults);
+    memset(&limits, 0x5A, sizeof(limits));
+    support_ok(parse("# nothing\n"), &error);
+    expect_same(&limits, &defaults);
+}
+END_TEST
+
+#define RATIO "m.yaml:1:14: error: limit_ratio: expected a ratio from 0.000001 to 1, found "
+#define RATIO_HINT " (write it as 0.8 or 80%, with at most six decimals)"
+#define BYTES_HINT " (write it as 512MiB, 1.5GiB or plain bytes)"
+
+static const struct {
+    const char *text, *error;
+} bad_files[] = {
+    {"limit_ratio: nan", RATIO "'nan'" RATIO_HINT},
+    {"limit_ratio: .nan", RATIO "'.nan'" RATIO_HINT},
+    {"limit_ratio: inf", RATIO "'inf'" RATIO_HINT},
+    {"limit_ratio: .inf", RATIO "'.inf'" RATIO_HINT},
+    {"limit_ratio: -0.5", RATIO "'-0.5'" RATIO_HINT},
+    {"limit_ratio: 0", RATIO "'0'" RATIO_HINT},
+    {"limit_ratio: 0%", RATIO "'0%'" RATIO_HINT},
+    {"limit_ratio: 1.2", RATIO "'1.2'" RATIO_HINT},
+    {"limit_ratio: 120%", RATIO "'120%'" RATIO_HINT},
+    {"limit_ratio: 80", RATIO "'80'" RATIO_HINT},
+    {"limit_ratio: 0.12345678", RATIO "'0.12345678'" RATIO_HINT},
+    {"limit_ratio: '0.8'", RATIO "\"0.8\"" RATIO_HINT},
+    {"limit_ratio:", "m.yaml:1:13: error: limit_ratio: expected a ratio from 0.000001 to 1, "
+                     "found nothing" RATIO_HINT},
+    {"a: 1", "m.yaml:1:1: error: unknown key 'a' (known: limit_bytes, limit_ratio, "
+             "untracked_reserved_memory_mb, "
+             "enable_system_monitor, data_limit_bytes, query_limit_bytes, query_rows_max, "
+             "query_time_ms_max, "
+             "max_row_bytes, chunk_bytes_max, check_interval, check_bytes)"},
+    {"# x\n\n  limt_ratio: 1",
+     "m.yaml:3:3: error: unknown key 'limt_ratio' (did you mean 'limit_ratio'?)"},
+    {"limit_bytes: 1\nlimit_bytes: 2",
+     "m.yaml:2:1: error: duplicate key 'limit_bytes', first on line 1 "
+     "(keep one of the two)"},
+    {"limit_bytes: -1", "m.yaml:1:14: error: limit_bytes: expected a whole amount of bytes "
+                        "from 0 B to 1 EiB, found '-1'" BYTES_HINT},
+    {"limit_bytes: 512M", "m.yaml:1:14: error: limit_bytes: expected a whole amount of bytes "
+                          "from 0 B to 1 EiB, found '512M'" BYTES_HINT},
+    {"limit_bytes: 2EiB", "m.yaml:1:14: error: limit_bytes: expected a whole amount of bytes "
+                          "from 0 B to 1 EiB, found '2EiB'" BYTES_HINT},
+    {"limit_bytes: 1.0001KiB", "m.yaml:1:14: error: limit_bytes: expected a whole amount of "
+                               "bytes from 0 B to 1 EiB, found '1.0001KiB'" BYTES_HINT},
+    {"limit_bytes: [1]", "m.yaml:1:14: error: limit_bytes: expected a whole amount of bytes "
+                         "from 0 B to 1 EiB, found a sequence" BYTES_HINT},
+    {"max_row_bytes: 4095", "m.yaml:1:16: error: max_row_bytes: expected a whole amount of "
+                            "bytes from 4 KiB to 64 MiB, found '4095'" BYTES_HINT},
+    {"chunk_bytes_max: 65MiB", "m.yaml:1:18: error: chunk_bytes_max: expected a whole amount "
+                               "of bytes from 4 KiB to 64 MiB, found '65MiB'" BYTES_HINT},
+    {"check_interval: 0", "m.yaml:1:17: error: check_interval: expected a whole number from 1 "
+                          "to 1000000, found '0'"},
+    {"check_interval: 1000001", "m.yaml:1:17: error: check_interval: expected a whole number "
+                                "from 1 to 1000000, found '1000001'"},
+    {"query_rows_max: 9223372036854775808",
+     "m.yaml:1:17: error: query_rows_max: expected a whole number of at least 0, found "
+     "'9223372036854775808'"},
+    {"query_time_ms_max: 10s", "m.yaml:1:20: error: query_time_ms_max: expected a whole number "
+                               "from 0 to 1000000000000, found '10s'"},
+    {"untracked_reserved_memory_mb: 50MiB",
+     "m.yaml:1:31: error: untracked_reserved_memory_mb: expected a whole "
+     "number from 0 to 1099511627776, found '50MiB'"},
+    {"enable_system_monitor: on",
+     "m.yaml:1:24: error: enable_system_monitor: expected true or false, found 'on'"},
+    {"- 1", "m.yaml:1:1: error: expected a mapping, found a sequence (write one `key: value` "
+            "per line)"},
+    {"limit_bytes: 1GiB\nquery_limit_bytes: 2GiB",
+     "m.yaml:2:20: error: query_limit_bytes: 2147483648 bytes are above limit_bytes "
+     "(1073741824), so it can never be "
+     "reached (lower it, raise limit_bytes, or write 0)"},
+    {"data_limit_bytes: 2GiB\nlimit_bytes: 1GiB",
+     "m.yaml:1:19: error: data_limit_bytes: 2147483648 bytes are above limit_bytes "
+     "(1073741824), so it can never be "
+     "reached (lower it, raise limit_bytes, or write 0)"},
+};
+
+START_TEST(test_limits__refuses_with_place)
+{
+    for (size_t i = 0; i < RN_COUNT(bad_files); i++) {
+        memset(&limits, 0x5A, sizeof(limits));
+        ck_assert_msg(parse(bad_files[i].text) == RATION_CONFIG, "accepted: %s", bad_files[i].text);
+        ck_assert_str_eq(support_error(&error), bad_files[i].error);
+        ck_assert_int_eq(limits.limit_bytes, INT64_C(0x5A5A5A5A5A5A5A5A)); /* untouched */
+        ck_assert_int_eq(rn_heap_bytes(), 0);
+    }
+}
+END_TEST
+
+/* Just inside and just outside of every range, through the struct and through a file. */
+START_TEST(test_limits__ranges_are_inclusive)
+{
+    size_t count;
+    const rn_limits_key *keys = rn_limits_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (keys[i].type == RN_LIMITS_BOOL) {
+            continue;
+        }
+        const int64_t values[] = {keys[i].minimum, keys[i].maximum, rn_add(keys[i].minimum, -1),
+                                  rn_add(keys[i].maximum, 1)};
+        for (size_t k = 0; k < RN_COUNT(values); k++) {
+            bool inside = values[k] >= keys[i].minimum && values[k] <= keys[i].maximum;
+            ration_limits_default(&limits);
+            memcpy((char *)&limits + keys[i].offset, &values[k], sizeof(values[k]));
+            ck_assert_msg((rn_limits_validate(&limits, &error) == RATION_OK) == inside, "%s %lld",
+                          keys[i].name, (long long)values[k]);
+            ck_assert(inside || strstr(error.message, keys[i].name) != NULL);
+        }
+    }
+    ration_limits_default(&limits);
+    limits.check_interval = 0;
+    ck_assert_int_eq(rn_limits_validate(&limits, &error), RATION_CONFIG);
+    ck_assert_str_eq(
+        support_error(&error),
+        "error: check_interval is 0, outside 1 to 1000000 (Rows between two settles of a "
+        "guard, and rows of a batch at most.)");
+    ration_limits_default(&limits);
+    limits.size = 8;
+    ck_assert_int_eq(rn_limits_validate(&limits, &error), RATION_CONFIG);
+    ck_assert_ptr_nonnull(strstr(error.message, "not those of this version"));
+}
+END_TEST
+
+START_TEST(test_limits__names_a_missing_file)
+{
+    ration_limits_default(&limits);
+    ck_assert_int_eq(ration_limits_load("/does/not/exist.yaml", &limits, &error), RATION_FILE);
+    ck_assert_str_eq(
+        support_error(&error),
+        "/does/not/exist.yaml: error: cannot open it: No such file or directory (check the path)");
+    ck_assert_int_eq(ration_limits_load("/", &limits, NULL), RATION_FILE);
+}
+END_TEST
+
+START_TEST(test_limits__survives_every_failed_allocation)
+{
+    for (int forever = 0; forever < 2; forever++) {
+        ration_status status = RATION_NO_MEMORY;
+        int n = 0;
+        while (status != RATION_OK && n < 100) {
+            rn_heap_fail_after(++n, forever != 0);
+            memset(&limits, 0x5A, sizeof(limits));
+            status = ration_limits_load(support_path("memory.yaml"), &limits, &error);
+            rn_heap_fail_after(0, false);
+            ck_assert_int_eq(rn_heap_bytes(), 0);
+            if (status != RATION_OK) {
+                ck_assert_int_eq(status, RATION_NO_MEMORY);
+                ck_assert_int_eq(limits.limit_bytes, INT64_C(0x5A5A5A5A5A5A5A5A));
+            }
+        }
+        ck_assert_int_eq(status, RATION_OK);
+        ck_assert_int_gt(n, 3);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        test_limits__defaults_are_the_documented_ones,
+        test_limits__table_is_sound,
+        test_limits__shipped_file_is_the_defaults,
+        test_limits__reads_every_key,
+        test_limits__empty_file_is_the_defaults,
+        test_limits__refuses_with_place,
+        test_limits__ranges_are_inclusive,
+        test_limits__names_a_missing_file,
+        test_limits__survives_every_failed_allocation,
+    };
+    return support_run("limits", tests, RN_COUNT(tests));
+}
