@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Rows: what an operator holds. Rows are copied out of batches into 64 KiB blocks, each row in one
+ * piece, strings and lists inside it by offset, so that a block can be written to a run as it is
+ * and read back anywhere.
+ *
+ * Row: uint32_t bytes · validity bits of the columns, whole bytes · fixed slots (rn_kind_bytes
+ * each, aligned to their size, 8 at most; first those of 4 bytes, then of 1, then the others) ·
+ * variable bytes. A string longer than 12 keeps {length, prefix, offset from the row's start}; a
+ * list is {length, offset of one segment}, strings of a list follow the segment. Rows start at
+ * multiples of 8 and `bytes` is one. Null slots and padding are 0: the same values give the same
+ * bytes. A row wider than a block gets a block of its own, up to max_row_bytes; wider is
+ * ROW_TOO_WIDE.
+ */
+#ifndef RATION_ROWS_H
+#define RATION_ROWS_H
+
+#include "memory/context.h"
+#include "storage/batch.h"
+
+typedef struct rn_row rn_row; /* opaque: a pointer into a block */
+
+typedef struct rn_layout {
+    uint32_t column_count;
+    uint32_t fixed_bytes; /* header, validity and fixed slots; a multiple of 8 */
+    uint32_t head_bytes;  /* where the slots of 8 and 16 bytes begin; a multiple of 8 */
+    bool has_variable;
+    rn_type types[RN_COLUMNS_MAX];
+    uint32_t offsets[RN_COLUMNS_MAX]; /* of the fixed slot */
+} rn_layout;
+
+void rn_layout_set(rn_layout *layout, const rn_type *types, uint32_t count);
+
+typedef struct rn_rows {
+    const rn_layout *layout;
+    ration_context *context; /* bump; owned */
+    struct rn_rows_block *first, *last;
+    int64_t count;
+    int64_t max_row_bytes;
+} rn_rows;
+
+/* Opens an empty set of rows below `parent`. `layout` must outlive it. Errors: the limits'
+ * statuses, NO_MEMORY. */
+RATION_NODISCARD ration_status rn_rows_open(const rn_layout *layout, ration_context *parent,
+                                            ration_slot *slot, const char *name,
+                                            int64_t max_row_bytes, rn_rows *out_rows);
+void rn_rows_close(rn_rows *rows);
+/* Forgets all rows; memory given back but the first block. */
+void rn_rows_reset(rn_rows *rows);
+/* What a settle must charge ahead so that the append with the same arguments cannot be refused.
+ * Cost: nothing for fixed columns, else one pass over the strings and lists. */
+int64_t rn_rows_bound(const rn_rows *rows, const rn_batch *batch, const uint32_t *columns,
+                      const uint16_t *picks, uint32_t count);
+/* Appends rows picks[0..count) of the batch (picks NULL = 0..count), count <= RN_BATCH_ROWS_MAX;
+ * `columns` maps layout column -> batch column (NULL = same). Writes where each went into out_rows
+ * unless NULL. On failure the rows are as before. Errors: the limits' statuses, ROW_TOO_WIDE. */
+RATION_NODISCARD ration_status rn_rows_append(rn_rows *rows, const rn_batch *batch,
+                                              const uint32_t *columns, const uint16_t *picks,
+                                              uint32_t count, const rn_row **out_rows);
+/* Moves all rows of `from` to the end of `to` (same layout, same slot) without copying; `from` is
+ * closed by it. */
+void rn_rows_move(rn_rows *to, rn_rows *from);
+
+/* Walks rows in the order they were appended. All zeros = the start. Stable while rows are
+ * appended. */
+typedef struct rn_rows_cursor {
+    const struct rn_rows_block *block;
+    uint32_t offset;
+} rn_rows_cursor;
+/* Up to `capacity` next rows; returns how many. */
+uint32_t rn_rows_next(const rn_rows *rows, rn_rows_cursor *cursor, const rn_row **out_rows,
+                      uint32_t capacity);
+
+bool rn_row_valid(const rn_layout *layout, const rn_row *row, uint32_t column);
+/* Fixed-width kinds: address of the value. */
+const void *rn_row_fixed(const rn_layout *layout, const rn_row *row, uint32_t column);
+/* A string that points into the row. */
+rn_string rn_row_string(const rn_layout *layout, const rn_row *row, uint32_t column);
+/* <0, 0, >0 of one column of two rows of the same layout; nulls last. */
+int rn_row_compare(const rn_layout *layout, const rn_row *a, const rn_row *b, uint32_t column);
+/* Does the row equal row `index` of the batch in these columns? (layout column i against batch
+ * column columns[i], i < count); null equals null. */
+bool rn_row_equals(const rn_layout *layout, const rn_row *row, const rn_batch *batch,
+                   const uint32_t *columns, uint32_t count, uint32_t index);
+/* Reads one column of `count` rows into a vector of at least that many entries; strings and lists
+ * point into the rows (lists of strings: into `lists`, a context the caller resets per batch; NULL
+ * when the column is of no such type). A NULL row gives null. Errors: the limits' statuses, only
+ * for lists of strings. */
+RATION_NODISCARD ration_status rn_rows_read(const rn_layout *layout, const rn_row *const *rows,
+                                            uint32_t count, uint32_t column, ration_context *lists,
+                                            rn_vector *out, rn_column *out_column);
+/* What that read takes from `lists`: adds the sum of its chunks and raises the largest, as
+ * rn_context_bound wants them. */
+void rn_rows_read_chunks(const rn_layout *layout, const rn_row *const *rows, uint32_t count,
+                         uint32_t column, const ration_context *lists, size_t *chunk_bytes,
+                         size_t *largest);
+/* Overwrites the 8 bytes of a fixed slot in place: links between rows that an operator keeps in a
+ * column of its own. */
+void rn_row_patch(const rn_layout *layout, const rn_row *row, uint32_t column, uint64_t word);
+/* Evaluates the invariants of rows.c; writes the first that does not hold into `text`. */
+bool rn_rows_check(const rn_rows *rows, char *text, size_t capacity);
+
+#endif
