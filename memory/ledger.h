@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The tree of pools with its one lock, and the slots that hold credit in it.
+ *
+ *     rn_ledger_open -> rn_pool_open (root first) -> rn_slot_open -> charges -> rn_slot_close ->
+ * rn_pool_close
+ *
+ * Pool words are written only under the ledger's lock and read relaxed by everybody. Per pool:
+ *
+ *     granted = direct + sum of granted over slots that belong to the pool + sum of granted over
+ * its children (I1) granted <= limit, unless `direct` was grown by unchecked bytes or the limit was
+ * cut                      (I2) used <= limit for every committed slot (I3)
+ *
+ * so sum(used) + direct <= limit: charged + credit never pass a limit.
+ */
+#ifndef RATION_LEDGER_H
+#define RATION_LEDGER_H
+
+#include <pthread.h>
+
+#include "base/text.h"
+
+typedef struct rn_ledger rn_ledger;
+
+#define RN_SLOT_CLOSED INT64_MIN /* in slot.limit while a recall reads, or draining */
+#define RN_POOL_NAME_BYTES 64
+
+/* Who said no, and what was tried; written by the slow path into the slot that asked. No
+ * allocation. */
+typedef struct rn_no {
+    ration_pool *pool;    /* whose limit */
+    ration_status status; /* that pool's refuse_status */
+    int64_t asked_bytes;
+    int64_t charged_bytes; /* below `pool` when all its slots were closed */
+    int64_t limit_bytes;
+    int64_t recalled_bytes; /* credit brought home by this ask */
+    int64_t purged_bytes;
+} rn_no;
+
+/* The whole slot; the public struct is its first member. */
+typedef struct rn_slot {
+    ration_slot hot;
+    ration_pool *pool;     /* that it charges */
+    void *owner;           /* the query, for executor/; unknown here */
+    struct rn_slot *next;  /* slots of the pool; under the lock */
+    int64_t advance_bytes; /* owner only: charged ahead by settle, not yet drawn by contexts */
+    int64_t peak_bytes; /* owner only: most ever charged and drawn, as seen at the settles */
+    int64_t guard_bytes;   /* owner only: held by guards */
+    int64_t granted_bytes; /* hot.limit, also while a recall has it closed; under the lock */
+    int64_t refills, recalls_hit; /* under the lock */
+    rn_no no;                     /* the last refusal of this slot; owner reads */
+} rn_slot;
+
+static inline rn_slot *rn_slot_of(ration_slot *slot)
+{
+    return (rn_slot *)(void *)slot;
+}
+
+typedef struct rn_ledger_options {
+    int64_t chunk_bytes_max; /* most credit a slot takes at a time */
+    bool force_seq_cst;      /* do not use membarrier */
+} rn_ledger_options;
+
+/* Opens an empty ledger. Registers the process for membarrier; falls back to seq_cst where that is
+ * refused (old kernel, seccomp) and under TSan. Errors: NO_MEMORY. */
+RATION_NODISCARD ration_status rn_ledger_open(const rn_ledger_options *options,
+                                              rn_ledger **out_ledger);
+/* All pools must be closed. */
+void rn_ledger_close(rn_ledger *ledger);
+bool rn_ledger_uses_membarrier(const rn_ledger *ledger);
+/* `purge` gives back retained pages until `wanted_bytes` are freed or none are left, and returns
+ * the bytes; called under the lock when a pool that contains `retained` is full. blocks.c sets it.
+ */
+void rn_ledger_set_purge(rn_ledger *ledger, int64_t (*purge)(void *argument, int64_t wanted_bytes),
+                         void *argument, ration_pool *retained);
+
+/* Opens a pool below `parent` (NULL: the root, once). `limit_bytes` INT64_MAX = none of its own.
+ * `refuse_status` is what an ask that fails at this pool answers. `owner` is an opaque pointer for
+ * the layer above. Errors: NO_MEMORY. */
+RATION_NODISCARD ration_status rn_pool_open(rn_ledger *ledger, ration_pool *parent,
+                                            const char *name, int64_t limit_bytes,
+                                            ration_status refuse_status, void *owner,
+                                            ration_pool **out_pool);
+/* Every slot and child must be closed, every byte released (else a fault is counted and the rest is
+ * taken home). */
+void rn_pool_close(ration_pool *pool);
+/* Live. A cut takes effect at once: idle credit below is recalled, nothing is granted while granted
+ * > limit. */
+void rn_pool_set_limit(ration_pool *pool, int64_t limit_bytes);
+int64_t rn_pool_limit(const ration_pool *pool);
+const char *rn_pool_name(const ration_pool *pool);
+void *rn_pool_owner(const ration_pool *pool);
+rn_ledger *rn_pool_ledger(ration_pool *pool);
+/* Counts a refusal reported at this pool. */
+void rn_pool_count_refusal(ration_pool *pool);
+/* Calls `visit` for every pool directly below, under the lock: must not call back into the ledger.
+ */
+void rn_pool_visit(ration_pool *pool,
+                   void (*visit)(void *argument, const ration_pool *child, int64_t charged_bytes),
+                   void *argument);
+
+/* A slot on `pool`. Owner: the caller's thread until handed over. Errors: NO_MEMORY. */
+RATION_NODISCARD ration_status rn_slot_open(ration_pool *pool, void *owner, rn_slot **out_slot);
+/* Gives back all credit and folds `used` into the pool's direct bytes (a slot whose releases were
+ * made by another slot closes with used != 0; the sum over the pool stays exact). */
+void rn_slot_close(rn_slot *slot);
+/* Charged by the slot right now. Any thread. */
+static inline int64_t rn_slot_used(const rn_slot *slot)
+{
+    return rn_load(&slot->hot.used);
+}
+
+/* Makes the slot's advance at least / exactly `bytes`: charges what is missing, releases what is
+ * over. After RATION_OK the contexts of this slot can draw `bytes` without being refused. Refused:
+ * the advance is as it was. */
+RATION_NODISCARD static inline ration_status rn_slot_prepay(rn_slot *slot, int64_t bytes)
+{
+#ifdef RATION_UNGOVERNED
+    (void)slot;
+    (void)bytes;
+#else
+    int64_t held = rn_slot_used(slot) - slot->advance_bytes;
+    slot->peak_bytes = RN_MAX(slot->peak_bytes, held);
+    int64_t missing = bytes - slot->advance_bytes;
+    if (missing > 0) {
+        RN_TRY(ration_slot_try_charge(&slot->hot, missing));
+    } else if (missing < 0) {
+        ration_slot_release(&slot->hot, -missing);
+    }
+    slot->advance_bytes = bytes;
+#endif
+    return RATION_OK;
+}
+
+/* Draws `bytes` for a block: from the advance, else charged now. */
+RATION_NODISCARD static inline ration_status rn_slot_draw(rn_slot *slot, int64_t bytes)
+{
+#ifdef RATION_UNGOVERNED
+    (void)slot;
+    (void)bytes;
+    return RATION_OK;
+#else
+    if (RN_LIKELY(slot->advance_bytes >= bytes)) {
+        slot->advance_bytes -= bytes;
+        return RATION_OK;
+    }
+    return ration_slot_try_charge(&slot->hot, bytes);
+#endif
+}
+
+/* Owner only, between two charges: does used <= limit hold (I3)? */
+bool rn_slot_check(rn_slot *slot);
+
+/* Charges or releases a pool directly, without a slot, under the lock (retained pages, tests). */
+RATION_NODISCARD bool rn_pool_try_charge(ration_pool *pool, int64_t bytes);
+void rn_pool_release(ration_pool *pool, int64_t bytes);
+
+/* Recalls all idle credit below `pool` and returns the bytes brought home. */
+int64_t rn_pool_recall(ration_pool *pool);
+
+#endif
