@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Refusals: the one place that builds them and the one that words them. Nothing here allocates.
+ *
+ * A refusal says which limit, who asked, who holds most, what was tried and which key to turn. The
+ * facts about the limit were noted by the ledger while all slots below it were closed, so they are
+ * true at one instant inside the call; the holders are read afterwards and may have moved on by
+ * then.
+ */
+#include "executor/governor.h"
+
+typedef struct holder {
+    int64_t bytes;
+    char name[RN_POOL_NAME_BYTES];
+    char site[RN_POOL_NAME_BYTES];
+} holder;
+
+/* Under the ledger's lock, so the pool and the query that owns it are there. */
+static void look_at_child(void *argument, const ration_pool *child, int64_t charged_bytes)
+{
+    holder *largest = argument;
+    if (charged_bytes <= largest->bytes) {
+        return;
+    }
+    largest->bytes = charged_bytes;
+    rn_copy_text(largest->name, sizeof largest->name, rn_pool_name(child));
+    ration_query *query = rn_pool_owner(child);
+    if (query != NULL) {
+        pthread_mutex_lock(&query->lock);
+        rn_copy_text(largest->site, sizeof largest->site, query->largest_site);
+        pthread_mutex_unlock(&query->lock);
+    }
+}
+
+static const char *choose_key(const ration_governor *governor, ration_status status)
+{
+    switch (status) {
+    case RATION_QUERY_LIMIT:
+        return "query_limit_bytes";
+    case RATION_DATA_LIMIT:
+        return "data_limit_bytes";
+    default:
+        return governor->limits.limit_bytes == 0 ? "limit_ratio" : "limit_bytes";
+    }
+}
+
+void rn_refusal_build(ration_refusal *out_refusal, const rn_slot *slot, const char *site)
+{
+    const rn_no *no = &slot->no;
+    ration_query *query = rn_slot_query(slot);
+    ration_refusal refusal;
+    memset(&refusal, 0, sizeof refusal);
+    refusal.size = sizeof refusal;
+    refusal.status = no->status;
+    ration_pool_path(no->pool, refusal.pool, sizeof refusal.pool);
+    refusal.limit_bytes = no->limit_bytes;
+    refusal.charged_bytes = no->charged_bytes;
+    refusal.asked_bytes = no->asked_bytes;
+    refusal.recalled_bytes = no->recalled_bytes;
+    refusal.purged_bytes = no->purged_bytes;
+    refusal.key_bytes = rn_add(no->charged_bytes, no->asked_bytes);
+    rn_copy_text(refusal.site, sizeof refusal.site, site);
+    if (query == NULL) { /* a slot of no query: loading data */
+        rn_copy_text(refusal.query, sizeof refusal.query, rn_pool_name(slot->pool));
+        refusal.query_bytes = rn_slot_used(slot);
+        rn_copy_text(refusal.key, sizeof refusal.key,
+                     no->status == RATION_DATA_LIMIT ? "data_limit_bytes" : "limit_bytes");
+        *out_refusal = refusal;
+        return;
+    }
+    rn_copy_text(refusal.query, sizeof refusal.query, query->name);
+    rn_copy_text(refusal.key, sizeof refusal.key, choose_key(query->governor, no->status));
+    ration_pool_figures figures;
+    ration_pool_read(query->pool, &figures);
+    refusal.query_bytes = figures.charged_bytes;
+    holder largest = {.bytes = 0};
+    rn_pool_visit(query->governor->queries, look_at_child, &largest);
+    rn_copy_text(refusal.holder, sizeof refusal.holder, largest.name);
+    rn_copy_text(refusal.holder_site, sizeof refusal.holder_site, largest.site);
+    refusal.holder_bytes = largest.bytes;
+    *out_refusal = refusal;
+}
+
+static void put_holder(rn_text *text, const ration_refusal *refusal)
+{
+    if (refusal->holder[0] == '\0') {
+        return;
+    }
+    rn_text_format(text, "  largest   query %s holds ", refusal->holder);
+    rn_text_put_size(text, refusal->holder_bytes);
+    if (refusal->holder_site[0] != '\0') {
+        rn_text_format(text, ", most in %s", refusal->holder_site);
+    }
+    rn_text_put(text, "\n");
+}
+
+size_t ration_refusal_format(const ration_refusal *refusal, char *buffer, size_t capacity)
+{
+    rn_text text = rn_text_over(buffer, capacity);
+    rn_text_format(&text, "memory limit exceeded: %lld + %lld > %lld bytes (%s)\n",
+                   (long long)refusal->charged_bytes, (long long)refusal->asked_bytes,
+                   (long long)refusal->limit_bytes, refusal->pool);
+    rn_text_format(&text, "  code      %s: %s\n", ration_status_name(refusal->status),
+                   ration_status_sentence(refusal->status));
+    rn_text_format(&text, "  asked by  %s%squery %s, which holds ", refusal->site,
+                   refusal->site[0] == '\0' ? "" : " of ", refusal->query);
+    rn_text_put_size(&text, refusal->query_bytes);
+    rn_text_put(&text, "\n");
+    put_holder(&text, refusal);
+    rn_text_put(&text, "  tried     recalled ");
+    rn_text_put_size(&text, refusal->recalled_bytes);
+    rn_text_put(&text, " of idle credit, gave back ");
+    rn_text_put_size(&text, refusal->purged_bytes);
+    rn_text_put(&text, " of retained pages\n");
+    if (strcmp(refusal->key, "limit_ratio") == 0) {
+        rn_text_put(&text, "  change    raise limit_ratio, or set limit_bytes to at least ");
+    } else {
+        rn_text_format(&text, "  change    raise %s to at least ", refusal->key);
+    }
+    rn_text_format(&text, "%lld, or let the query hold less (limit, topk, fewer columns)\n",
+                   (long long)refusal->key_bytes);
+    return text.length;
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Words and JSON of a replay report. Times are shown in milliseconds, bytes in binary units; JSON
+ * carries exact values. */
+#include "executor/report.h"
+
+static int64_t sum_refused(const rn_class_figures *figures)
+{
+    int64_t sum = 0;
+    for (uint32_t s = 0; s < RN_STATUS_COUNT; s++) {
+        sum += rn_is_refusal((ration_status)s) ? figures->by_status[s] : 0;
+    }
+    return sum;
+}
+
+static int64_t sum_failed(const rn_class_figures *figures)
+{
+    return figures->arrived - figures->by_status[RATION_OK] - sum_refused(figures);
+}
+
+static int64_t sum_classes(const rn_report *report, int64_t (*take)(const rn_class_figures *))
+{
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < report->figures->class_count; i++) {
+        sum += take(&report->figures->classes[i]);
+    }
+    return sum;
+}
+
+static int64_t take_arrived(const rn_class_figures *figures)
+{
+    return figures->arrived;
+}
+
+static int64_t take_completed(const rn_class_figures *figures)
+{
+    return figures->by_status[RATION_OK];
+}
+
+int64_t rn_report_arrived(const rn_report *report)
+{
+    return sum_classes(report, take_arrived);
+}
+
+int64_t rn_report_completed(const rn_report *report)
+{
+    return sum_classes(report, take_completed);
+}
+
+int64_t rn_report_refused(const rn_report *report)
+{
+    return sum_classes(report, sum_refused);
+}
+
+int64_t rn_report_failed(const rn_report *report)
+{
+    return sum_classes(report, sum_failed);
+}
+
+static int64_t sum_status(const rn_report *report, uint32_t status)
+{
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < report->figures->class_count; i++) {
+        sum += report->figures->classes[i].by_status[status];
+    }
+    return sum;
+}
+
+static double milliseconds(int64_t us)
+{
+    return (double)us / 1e3;
+}
+
+static void put_class(const rn_workload_query *query, const rn_class_figures *figures,
+                      rn_text *text)
+{
+    char peak_text[32];
+    rn_text peak = rn_text_over(peak_text, sizeof peak_text);
+    rn_text_put_size(&peak, figures->peak_bytes);
+    const rn_histogram *latency = &figures->latency_us;
+    rn_text_format(
+        text, "%-26.26s %8lld %9lld %8lld %7lld %9.1f %9.1f %9.1f %11s %12lld\n", query->name,
+        (long long)figures->arrived, (long long)figures->by_status[RATION_OK],
+        (long long)sum_refused(figures), (long long)sum_failed(figures),
+        milliseconds(rn_histogram_quantile(latency, 500000)),
+        milliseconds(rn_histogram_quantile(latency, 950000)),
+        milliseconds(rn_histogram_quantile(latency, 990000)), peak_text, (long long)figures->rows);
+}
+
+static void put_causes(const rn_report *report, rn_text *text)
+{
+    const char *separator = "";
+    rn_text_put(text, "not completed  ");
+    for (uint32_t s = RATION_OK + 1; s < RN_STATUS_COUNT; s++) {
+        int64_t count = sum_status(report, s);
+        if (count > 0) {
+            rn_text_format(text, "%s%s %lld", separator, ration_status_name((ration_status)s),
+                           (long long)count);
+            separator = ", ";
+        }
+    }
+    rn_text_put(text, separator[0] == '\0' ? "none\n" : "\n");
+}
+
+static void put_memory(const rn_report *report, rn_text *text)
+{
+    rn_text_put(text, "memory         peak charged + credit ");
+    rn_text_put_size(text, report->peak_bytes);
+    rn_text_put(text, " of ");
+    rn_text_put_size(text, report->limit_bytes);
+    rn_text_put(text, " (graph ");
+    rn_text_put_size(text, report->data_bytes);
+    rn_text_format(text, "); above the limit in %lld of %lld samples\n",
+                   (long long)report->samples_over, (long long)report->samples);
+    rn_text_put(text, "               peak blocks ");
+    rn_text_put_size(text, report->mapped_peak_bytes);
+    rn_text_put(text, ", heap ");
+    rn_text_put_size(text, report->heap_peak_bytes);
+    rn_text_put(text, ", RSS ");
+    rn_text_put_size(text, report->rss_peak_bytes);
+    rn_text_put(text, " (");
+    rn_text_put_size(text, report->rss_start_bytes);
+    rn_text_put(text, " at the start)\n");
+}
+
+void rn_report_put_text(const rn_report *report, rn_text *text)
+{
+    const rn_replay_figures *figures = report->figures;
+    rn_text_format(text, "%-26s %8s %9s %8s %7s %9s %9s %9s %11s %12s\n", "query", "arrived",
+                   "completed", "refused", "failed", "p50 ms", "p95 ms", "p99 ms", "peak", "rows");
+    for (uint32_t i = 0; i < figures->class_count; i++) {
+        put_class(&report->workload->queries[i], &figures->classes[i], text);
+    }
+    rn_text_format(text, "%-26s %8lld %9lld %8lld %7lld\n", "all",
+                   (long long)rn_report_arrived(report), (long long)rn_report_completed(report),
+                   (long long)rn_report_refused(report), (long long)rn_report_failed(report));
+    rn_text_put(text, "\n");
+    put_causes(report, text);
+    put_memory(report, text);
+    double seconds = (double)report->elapsed_us / 1e6;
+    rn_text_format(text,
+                   "time           %.2f s, %.1f queries/s completed; schedule lag p50 %.1f, p95 "
+                   "%.1f, p99 %.1f ms\n",
+                   seconds, seconds > 0 ? (double)rn_report_completed(report) / seconds : 0.0,
+                   milliseconds(rn_histogram_quantile(&figures->lag_us, 500000)),
+                   milliseconds(rn_histogram_quantile(&figures->lag_us, 950000)),
+                   milliseconds(rn_histogram_quantile(&figures->lag_us, 990000)));
+    rn_text_format(text, "after the run  pool queries holds %lld bytes; audit %s\n",
+                   (long long)report->left_bytes, report->audit_ok ? "ok" : report->audit);
+    rn_text_format(text, "results        checksum %016llx over the completed queries\n",
+                   (unsigned long long)figures->checksum);
+    if (figures->refused) {
+        char refusal[1200];
+        (void)ration_refusal_format(&figures->first_refusal, refusal, sizeof refusal);
+        rn_text_format(text, "\nfirst refusal\n%s", refusal);
+    }
+    if (figures->failed) {
+        char error[1200];
+        (void)ration_error_format(&figures->first_error, error, sizeof error);
+        rn_text_format(text, "\nfirst failure\n%s\n", error);
+    }
+    if (report->interrupted) {
+        rn_text_put(text, "\ninterrupted: the queries that had not started are not counted\n");
+    }
+}
+
+static void put_json_text(rn_text *text, const char *string)
+{
+    rn_text_put_json(text, string, strlen(string));
+}
+
+static void put_json_histogram(const rn_histogram *histogram, rn_text *text)
+{
+    rn_text_format(text, "{\"count\":%lld,\"p50\":%lld,\"p95\":%lld,\"p99\":%lld,\"max\":%lld}",
+                   (long long)histogram->count, (long long)rn_histogram_quantile(histogram, 500000),
+                   (long long)rn_histogram_quantile(histogram, 950000),
+                   (long long)rn_histogram_quantile(histogram, 990000),
+                   (long long)histogram->maximum);
+}
+
+static void put_json_class(const rn_workload_query *query, const rn_class_figures *figures,
+                           rn_text *text)
+{
+    rn_text_put(text, "{\"name\":");
+    put_json_text(text, query->name);
+    rn_text_format(text, ",\"arrived\":%lld,\"completed\":%lld,\"refused\":%lld,\"failed\":%lld",
+                   (long long)figures->arrived, (long long)figures->by_status[RATION_OK],
+                   (long long)sum_refused(figures), (long long)sum_failed(figures));
+    rn_text_put(text, ",\"not_completed\":{");
+    const char *separator = "";
+    for (uint32_t s = RATION_OK + 1; s < RN_STATUS_COUNT; s++) {
+        if (figures->by_status[s] > 0) {
+            rn_text_format(text, "%s\"%s\":%lld", separator, ration_status_name((ration_status)s),
+                           (long long)figures->by_status[s]);
+            separator = ",";
+        }
+    }
+    rn_text_format(text,
+                   "},\"rows\":%lld,\"peak_bytes\":%lld,\"latency_us\":", (long long)figures->rows,
+                   (long long)figures->peak_bytes);
+    put_json_histogram(&figures->latency_us, text);
+    rn_text_put(text, "}");
+}
+
+static void put_json_refusal(const ration_refusal *refusal, rn_text *text)
+{
+    const struct {
+        const char *name, *value;
+    } texts[] = {{"status", ration_status_name(refusal->status)},
+                 {"pool", refusal->pool},
+                 {"query", refusal->query},
+                 {"site", refusal->site},
+                 {"holder", refusal->holder},
+                 {"holder_site", refusal->holder_site},
+                 {"key", refusal->key}};
+    const struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = {
+        {"limit_bytes", refusal->limit_bytes},   {"charged_bytes", refusal->charged_bytes},
+        {"asked_bytes", refusal->asked_bytes},   {"query_bytes", refusal->query_bytes},
+        {"holder_bytes", refusal->holder_bytes}, {"recalled_bytes", refusal->recalled_bytes},
+        {"purged_bytes", refusal->purged_bytes}, {"key_bytes", refusal->key_bytes}};
+    for (size_t i = 0; i < RN_COUNT(texts); i++) {
+        rn_text_format(text, "%s\"%s\":", i == 0 ? "{" : ",", texts[i].name);
+        put_json_text(text, texts[i].value);
+    }
+    for (size_t i = 0; i < RN_COUNT(numbers); i++) {
+        rn_text_format(text, ",\"%s\":%lld", numbers[i].name, (long long)numbers[i].value);
+    }
+    rn_text_put(text, "}");
+}
+
+void rn_report_put_json(const rn_report *report, rn_text *text)
+{
+    const rn_replay_figures *figures = report->figures;
+    const struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = {{"arrived", rn_report_arrived(report)},
+                   {"completed", rn_report_completed(report)},
+                   {"refused", rn_report_refused(report)},
+                   {"failed", rn_report_failed(report)},
+                   {"limit_bytes", report->limit_bytes},
+                   {"data_bytes", report->data_bytes},
+                   {"nodes", (int64_t)report->nodes},
+                   {"edges", (int64_t)report->edges},
+                   {"peak_bytes", report->peak_bytes},
+                   {"samples", report->samples},
+                   {"samples_over", report->samples_over},
+                   {"mapped_peak_bytes", report->mapped_peak_bytes},
+                   {"heap_peak_bytes", report->heap_peak_bytes},
+                   {"rss_start_bytes", report->rss_start_bytes},
+                   {"rss_peak_bytes", report->rss_peak_bytes},
+                   {"elapsed_us", report->elapsed_us},
+                   {"left_bytes", report->left_bytes}};
+    rn_text_format(text, "{\"schema_version\":%d,\"workload\":", RN_REPORT_SCHEMA_VERSION);
+    put_json_text(text, report->workload->path);
+    for (size_t i = 0; i < RN_COUNT(numbers); i++) {
+        rn_text_format(text, ",\"%s\":%lld", numbers[i].name, (long long)numbers[i].value);
+    }
+    rn_text_format(text, ",\"audit\":%s,\"interrupted\":%s,\"checksum\":\"%016llx\",\"lag_us\":",
+                   report->audit_ok ? "true" : "false", report->interrupted ? "true" : "false",
+                   (unsigned long long)figures->checksum);
+    put_json_histogram(&figures->lag_us, text);
+    rn_text_put(text, ",\"classes\":[");
+    for (uint32_t i = 0; i < figures->class_count; i++) {
+        rn_text_put(text, i == 0 ? "" : ",");
+        put_json_class(&report->workload->queries[i], &figures->classes[i], text);
+    }
+    rn_text_put(text, "],\"first_refusal\":");
+    if (figures->refused) {
+        put_json_refusal(&figures->first_refusal, text);
+    } else {
+        rn_text_put(text, "null");
+    }
+    rn_text_put(text, "}\n");
+}

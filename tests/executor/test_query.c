@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Governor, query, guard and refusal, as an embedding host uses them. */
+#include <setjmp.h>
+
+#include "executor/governor.h"
+#include "tests/support.h"
+
+#define MIB (INT64_C(1) << 20)
+
+static ration_governor *open_governor(int64_t limit_bytes, int64_t query_limit_bytes)
+{
+    ration_limits limits;
+    ration_limits_default(&limits);
+    limits.limit_bytes = limit_bytes;
+    limits.query_limit_bytes = query_limit_bytes;
+    limits.check_interval = 100;
+    ration_governor *governor;
+    ration_error error;
+    support_ok(ration_governor_open(&limits, &governor, &error), &error);
+    return governor;
+}
+
+static ration_query *open_query(ration_governor *governor, const ration_query_options *options,
+                                ration_slot **out_slot)
+{
+    ration_query *query;
+    ration_error error;
+    support_ok(ration_query_open(governor, options, &query, &error), &error);
+    ck_assert_int_eq(ration_query_slot(query, out_slot), RATION_OK);
+    return query;
+}
+
+static int64_t charged(ration_pool *pool)
+{
+    ration_pool_figures figures;
+    ration_pool_read(pool, &figures);
+    return figures.charged_bytes;
+}
+
+static void close_and_check(ration_governor *governor)
+{
+    char text[200] = "";
+    ck_assert_int_eq(charged(ration_governor_queries(governor)), 0);
+    ck_assert_msg(ration_pool_check(ration_governor_root(governor), text, sizeof text), "%s", text);
+    ration_governor_close(governor);
+    ck_assert_int_eq(rn_heap_bytes(), 0);
+}
+
+START_TEST(test_guard__holds_rows_and_gives_them_back)
+{
+    ration_governor *governor = open_governor(MIB, 0);
+    ration_slot *slot;
+    ration_query *query = open_query(governor, NULL, &slot);
+    {
+        RATION_GUARD(guard, slot, "test");
+        for (int i = 0; i < 1000; i++) {
+            ck_assert_int_eq(ration_guard_row(&guard, 100), RATION_OK);
+        }
+        ck_assert_int_eq(charged(ration_query_pool(query)), 100000);
+        ration_guard_end(&guard);
+        ration_guard_end(&guard);
+        ck_assert_int_eq(charged(ration_query_pool(query)), 0);
+        ck_assert_int_eq(ration_guard_row(&guard, 7), RATION_OK);
+    }
+    ck_assert_int_eq(charged(ration_query_pool(query)), 0);
+    ration_query_close(query);
+    close_and_check(governor);
+}
+END_TEST
+
+START_TEST(test_guard__stays_armed_after_a_refusal)
+{
+    ration_governor *governor = open_governor(64 * 1024, 0);
+    ration_slot *slot;
+    ration_query *query = open_query(governor, NULL, &slot);
+    ration_guard guard;
+    ration_guard_begin(&guard, slot, "armed");
+    ck_assert_int_eq(ration_guard_row(&guard, 60 * 1024), RATION_OK);
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_eq(ration_guard_row(&guard, 5 * 1024), RATION_GLOBAL_LIMIT);
+        ck_assert_int_eq(guard.held_bytes, 60 * 1024);
+    }
+    ck_assert_int_eq(ration_guard_row(&guard, 4 * 1024), RATION_OK);
+    ck_assert_int_eq(ration_guard_row(&guard, 1), RATION_GLOBAL_LIMIT);
+    ration_guard_end(&guard);
+    ration_query_close(query);
+    close_and_check(governor);
+}
+END_TEST
+
+START_TEST(test_guard__lost_to_longjmp_is_swept_at_close)
+{
+    ration_governor *governor = open_governor(MIB, 0);
+    ration_slot *slot;
+    ration_query *query = open_query(governor, NULL, &slot);
+    jmp_buf out;
+    if (setjmp(out) == 0) {
+        ration_guard guard;
+        ration_guard_begin(&guard, slot, "lost");
+        ck_assert_int_eq(ration_guard_row(&guard, 5000), RATION_OK);
+        longjmp(out, 1);
+    }
+    ck_assert_int_eq(charged(ration_query_pool(query)), 5000);
+    ration_query_close(query);
+    close_and_check(governor);
+}
+END_TEST
+
+START_TEST(test_guard__sees_cancel_within_an_interval)
+{
+    ration_governor *governor = open_governor(MIB, 0);
+    ration_slot *slot;
+    ration_query *query = open_query(governor, NULL, &slot);
+    RATION_GUARD(guard, slot, "cancelled");
+    ck_assert_int_eq(ration_guard_row(&guard, 1), RATION_OK);
+    ration_query_cancel(query);
+    ration_status status = RATION_OK;
+    int rows = 0;
+    while (status == RATION_OK && rows < 1000) {
+        status = ration_guard_row(&guard, 1);
+        rows++;
+    }
+    ck_assert_int_eq(status, RATION_CANCELLED);
+    ck_assert_int_le(rows, 100);
+    ck_assert_int_eq(ration_query_status(query), RATION_CANCELLED);
+    ration_guard_end(&guard);
+    ration_query_close(query);
+    close_and_check(governor);
+}
+END_TEST
+
+START_TEST(test_guard__interval_shrinks_with_the_width_of_rows)
+{
+    ration_governor *governor = open_governor(1024 * MIB, 0);
+    ration_slot *slot;
+    ration_query *query = open_query(governor, NULL, &slot);
+    RATION_GUARD(guard, slot, "wide");
+    ck_assert_int_eq(ration_guard_row(&guard, 10 * MIB), RATION_OK);
+    ck_assert_int_eq(guard.rows_interval, 1);
+    for (int i = 0; i < 200; i++) {
+        ck_assert_int_eq(ration_guard_row(&guard, 10), RATION_OK);
+    }
+    ck_assert_int_eq(guard.rows_interval, 100);
+    ration_guard_end(&guard);
+    ration_query_close(query);
+    close_and_check(governor);
+}
+END_TEST
+
+START_TEST(test_guard__row_budget_and_deadline)
+{
+    ration_governor *governor = open_governor(MIB, 0);
+    ration_slot *slot;
+    ration_query_options few = {.size = sizeof few, .rows_max = 250};
+    ration_query *query = open_query(governor, &few, &slot);
+    ration_guard guard;
+    ration_guard_begin(&guard, slot, "rows");
+    int rows = 0;
+    while (ration_guard_row(&guard, 1) == RATION_OK) {
+        rows++;
+    }
+    ck_assert_int_eq(ration_query_status(query), RATION_ROW_BUDGET);
+    ck_assert_int_ge(rows, 250);
+    ck_assert_int_le(rows, 350);
+    ration_guard_end(&guard);
+    ration_query_close(query);
+
+    ration_query_options brief = {.size = sizeof brief, .time_ms_max = 1};
+    query = open_query(governor, &brief, &slot);
+    ration_guard_begin(&guard, slot, "time");
+    usleep(3000);
+    ration_status status = RATION_OK;
+    for (rows = 0; status == RATION_OK && rows < 1000; rows++) {
+        status = ration_guard_row(&guard, 1);
+    }
+    ck_assert_int_eq(status, RATION_DEADLINE);
+    ration_guard_end(&guard);
+    ration_query_close(query);
+    close_and_check(governor);
+}
+END_TEST
+
+START_TEST(test_refusal__names_limit_asker_holder_and_key)
+{
+    ration_governor *governor = open_governor(100000, 0);
+    ration_query_options hog_options = {.size = sizeof hog_options, .name = "hog"};
+    ration_query_options asker_options = {.size = sizeof asker_options, .name = "asker"};
+    ration_slot *hog_slot, *asker_slot;
+    ration_query *hog = open_query(governor, &hog_options, &hog_slot);
+    ration_query *asker = open_query(governor, &asker_options, &asker_slot);
+    ck_assert_int_eq(ration_slot_try_charge(hog_slot, 90000), RATION_OK);
+    rn_query_publish(hog, "sort@3", 90000);
+    RATION_GUARD(guard, asker_slot, "collect");
+    ck_assert_int_eq(ration_guard_row(&guard, 1000), RATION_OK);
+    ck_assert_int_eq(ration_guard_row(&guard, 9001), RATION_GLOBAL_LIMIT);
+    ration_refusal refusal;
+    ck_assert(ration_query_refusal(asker, &refusal));
+    ck_assert(!ration_query_refusal(hog, &refusal));
+    ck_assert(ration_query_refusal(asker, &refusal));
+    ck_assert_int_eq(refusal.limit_bytes, 100000);
+    ck_assert_int_eq(refusal.charged_bytes, 91000);
+    ck_assert_int_eq(refusal.asked_bytes, 9001);
+    ck_assert_int_eq(refusal.key_bytes, 100001);
+    ck_assert_int_eq(refusal.holder_bytes, 90000);
+    refusal.recalled_bytes = 0; /* how much credit lay idle depends on the chunk */
+    char text[1000];
+    (void)ration_refusal_format(&refusal, text, sizeof text);
+    ck_assert_str_eq(text,
+                     "memory limit exceeded: 91000 + 9001 > 100000 bytes (root)\n"
+                     "  code      GLOBAL_LIMIT: the limit of all queries together is reached\n"
+                     "  asked by  collect of query asker, which holds 1000 B\n"
+                     "  largest   query hog holds 87.9 KiB, most in sort@3\n"
+                     "  tried     recalled 0 B of idle credit, gave back 0 B of retained pages\n"
+                     "  change    raise limit_bytes to at least 100001, or let the query hold less "
+                     "(limit, topk, fewer columns)\n");
+    ration_guard_end(&guard);
+    ration_slot_release(hog_slot, 90000);
+    ration_query_close(hog);
+    ration_query_close(asker);
+    close_and_check(governor);
+}
+END_TEST
+
+START_TEST(test_refusal__of_a_bare_charge_is_explained_too)
+{
+    ration_governor *governor = open_governor(MIB, 4096);
+    ration_slot *slot;
+    ration_query *query = open_query(governor, NULL, &slot);
+    ck_assert_int_eq(ration_slot_try_charge(slot, 4097), RATION_QUERY_LIMIT);
+    ration_refusal refusal;
+    ck_assert(ration_query_refusal(query, &refusal));
+    ck_assert_str_eq(refusal.key, "query_limit_bytes");
+    ck_assert_str_eq(refusal.pool, "root/queries/q1");
+    ck_assert_int_eq(refusal.key_bytes, 4097);
+    ration_query_close(query);
+    close_and_check(governor);
+}
+END_TEST
+
+START_TEST(test_query__gives_no_more_slots_than_there_are)
+{
+    ration_governor *governor = open_governor(MIB, 0);
+    ration_slot *slot;
+    ration_query *query = open_query(governor, NULL, &slot);
+    for (uint32_t i = 1; i < RN_QUERY_SLOTS_MAX; i++) {
+        ck_assert_int_eq(ration_query_slot(query, &slot), RATION_OK);
+    }
+    ck_assert_int_eq(ration_query_slot(query, &slot), RATION_NO_SLOT);
+    ration_query_close(query);
+    close_and_check(governor);
+}
+END_TEST
+
+START_TEST(test_query__first_error_wins)
+{
+    ration_governor *governor = open_governor(MIB, 0);
+    ration_slot *slot;
+    ration_query *query = open_query(governor, NULL, &slot);
+    ration_error first, found;
+    (void)rn_error_set(&first, RATION_EVALUATION, "", "division by zero");
+    ck_assert_int_eq(rn_query_fail(query, rn_slot_of(slot), "a", RATION_EVALUATION, &first),
+                     RATION_EVALUATION);
+    ck_assert_int_eq(rn_query_fail(query, rn_slot_of(slot), "b", RATION_CANCELLED, NULL),
+                     RATION_EVALUATION);
+    ck_assert(rn_query_error(query, &found));
+    ck_assert_str_eq(found.message, "division by zero");
+    ration_query_close(query);
+    close_and_check(governor);
+}
+END_TEST
+
+START_TEST(test_governor__refuses_bad_limits_and_options)
+{
+    ration_limits limits;
+    ration_limits_default(&limits);
+    ration_governor *governor = NULL;
+    ration_error error;
+    limits.limit_ratio_ppm = 0;
+    ck_assert_int_eq(ration_governor_open(&limits, &governor, &error), RATION_CONFIG);
+    ration_limits_default(&limits);
+    limits.size = 3;
+    ck_assert_int_eq(ration_governor_open(&limits, &governor, &error), RATION_INVALID_ARGUMENT);
+    ck_assert_ptr_null(governor);
+    governor = open_governor(MIB, 0);
+    ration_query *query = NULL;
+    ration_query_options negative = {.size = sizeof negative, .limit_bytes = -1};
+    ck_assert_int_eq(ration_query_open(governor, &negative, &query, &error),
+                     RATION_INVALID_ARGUMENT);
+    ck_assert_ptr_null(query);
+    ck_assert_int_eq(ration_governor_set_limit(governor, 0), RATION_INVALID_ARGUMENT);
+    close_and_check(governor);
+}
+END_TEST
+
+START_TEST(test_governor__limit_is_derived_from_what_is_available)
+{
+    ration_limits limits;
+    ration_limits_default(&limits);
+    limits.limit_ratio_ppm = 500000;
+    limits.untracked_reserved_bytes = MIB;
+    rn_probe probe;
+    int64_t limit_bytes;
+    ration_error error;
+    support_ok(rn_derive_limit(&limits, "", &probe, &limit_bytes, &error), &error);
+    ck_assert_int_eq(limit_bytes, probe.available_bytes / 1000000 * 500000 +
+                                      probe.available_bytes % 1000000 * 500000 / 1000000 - MIB);
+    ck_assert_int_eq(probe.sources[probe.binding].headroom_bytes, probe.available_bytes);
+    limits.untracked_reserved_bytes = INT64_MAX;
+    ck_assert_int_eq(rn_derive_limit(&limits, "", &probe, &limit_bytes, &error),
+                     RATION_ENVIRONMENT);
+    ck_assert_int_eq(rn_derive_limit(&limits, "/nonexistent", &probe, &limit_bytes, &error),
+                     RATION_ENVIRONMENT);
+}
+END_TEST
+
+START_TEST(test_governor__every_failed_allocation_is_a_clean_status)
+{
+    for (int forever = 0; forever < 2; forever++) {
+        bool passed = false;
+        for (int64_t n = 1; !passed && n < 100; n++) {
+            ration_limits limits;
+            ration_limits_default(&limits);
+            limits.limit_bytes = MIB;
+            ration_governor *governor = NULL;
+            ration_query *query = NULL;
+            ration_slot *slot = NULL;
+            ration_error error;
+            rn_heap_fail_after(n, forever != 0);
+            passed = ration_governor_open(&limits, &governor, &error) == RATION_OK &&
+                     ration_query_open(governor, NULL, &query, &error) == RATION_OK &&
+                     ration_query_slot(query, &slot) == RATION_OK;
+            rn_heap_fail_after(0, false);
+            ration_query_close(query);
+            ration_governor_close(governor);
+            ck_assert_int_eq(rn_heap_bytes(), 0);
+        }
+        ck_assert(passed);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        test_guard__holds_rows_and_gives_them_back,
+        test_guard__stays_armed_after_a_refusal,
+        test_guard__lost_to_longjmp_is_swept_at_close,
+        test_guard__sees_cancel_within_an_interval,
+        test_guard__interval_shrinks_with_the_width_of_rows,
+        test_guard__row_budget_and_deadline,
+        test_refusal__names_limit_asker_holder_and_key,
+        test_refusal__of_a_bare_charge_is_explained_too,
+        test_query__gives_no_more_slots_than_there_are,
+        test_query__first_error_wins,
+        test_governor__refuses_bad_limits_and_options,
+        test_governor__limit_is_derived_from_what_is_available,
+        test_governor__every_failed_allocation_is_a_clean_status,
+    };
+    return support_run("query", tests, RN_COUNT(tests));
+}
