@@ -6,6 +6,15 @@
 
 #include "base/heap.h"
 
+static void check_filled(const unsigned char *bytes, size_t count, int fill)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bytes[i] != fill) {
+            ck_abort_msg("byte %zu of %zu is %d, not %d", i, count, bytes[i], fill);
+        }
+    }
+}
+
 START_TEST(test_heap__zeroed_aligned_and_counted)
 {
     const size_t sizes[] = {0, 1, 127, 128, 129, 100000};
@@ -14,9 +23,7 @@ START_TEST(test_heap__zeroed_aligned_and_counted)
         ck_assert_ptr_nonnull(memory);
         ck_assert_uint_eq((uintptr_t)memory % 128, 0);
         ck_assert_int_eq(rn_heap_bytes(), (int64_t)sizes[i]);
-        for (size_t k = 0; k < sizes[i]; k++) {
-            ck_assert_uint_eq(memory[k], 0);
-        }
+        check_filled(memory, sizes[i], 0);
         if (sizes[i] > 0) {
             memset(memory, 0xff, sizes[i]);
         }
@@ -75,16 +82,12 @@ START_TEST(test_arena__pieces_do_not_overlap)
         pieces[i] = (unsigned char *)rn_arena_allocate(&arena, sizes[i]);
         ck_assert_ptr_nonnull(pieces[i]);
         ck_assert_uint_eq((uintptr_t)pieces[i] % 16, 0);
-        for (size_t k = 0; k < sizes[i]; k++) {
-            ck_assert_uint_eq(pieces[i][k], 0);
-        }
+        check_filled(pieces[i], sizes[i], 0);
         memset(pieces[i], i % 251 + 1, sizes[i]);
         sum += sizes[i];
     }
     for (int i = 0; i < PIECES; i++) {
-        for (size_t k = 0; k < sizes[i]; k++) {
-            ck_assert_uint_eq(pieces[i][k], (unsigned)(i % 251 + 1));
-        }
+        check_filled(pieces[i], sizes[i], i % 251 + 1);
     }
     ck_assert_int_eq((int64_t)arena.bytes, rn_heap_bytes());
     ck_assert_uint_lt(arena.bytes, sum + sum / 4 + 16 * PIECES);

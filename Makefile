@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Ration. `make help` lists the targets. Every object lies in $(BUILD)/<variant>/; what the release
+# variant makes is put into $(BUILD) itself, the others keep theirs apart. Safe with -j; a changed
+# header, compiler or flag rebuilds what it touches.
+#
+#     make                      gcc, release            make VARIANT=asan test     another variant
+#     make CC=clang             the other compiler      make BUILD=/tmp/x          another place
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+VARIANT ?= release
+BUILD ?= build
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+FUZZ_SECONDS ?= 60
+SCALE ?= 0.1
+SEED ?= 1
+WORKLOAD ?= workloads/snb.yaml
+CONFIG ?= workloads/memory.yaml
+
+VERSION := $(shell sed -n 's/^\#define RATION_VERSION "\(.*\)"/\1/p' include/ration.h)
+SONAME := libration.so.$(firstword $(subst ., ,$(VERSION)))
+VARIANTS := release checked asan tsan ungoverned fuzz
+
+# --------------------------------------------------------------------------------------- flags
+
+HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+ifeq ($(shell uname -m),x86_64)
+HARDENING += -fstack-clash-protection -fcf-protection
+endif
+FLAGS_release := -O2 -g $(HARDENING)
+FLAGS_ungoverned := $(FLAGS_release) -DRATION_UNGOVERNED
+FLAGS_checked := -O1 -g -DRATION_CHECKED
+FLAGS_asan := $(FLAGS_checked) -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+              -fno-omit-frame-pointer
+FLAGS_tsan := $(FLAGS_checked) -fsanitize=thread -fno-omit-frame-pointer
+FLAGS_fuzz := $(FLAGS_checked) -fsanitize=fuzzer-no-link,address,undefined \
+              -fno-sanitize-recover=undefined
+ifeq ($(filter $(VARIANT),$(VARIANTS)),)
+$(error VARIANT=$(VARIANT) is not one of: $(VARIANTS))
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Werror
+C_FLAGS := -std=c11 -D_GNU_SOURCE -Iinclude -I. $(WARNINGS) -pthread -fexceptions -fPIC \
+           -fvisibility=hidden -fno-semantic-interposition $(FLAGS_$(VARIANT)) $(CFLAGS)
+LD_FLAGS := -pthread $(filter -fsanitize=%,$(FLAGS_$(VARIANT))) -Wl,-z,relro,-z,now $(LDFLAGS)
+# Asked for when a recipe runs: the package may have been installed by `deps` just before.
+YAML_FLAGS = $(shell pkg-config --cflags yaml-0.1)
+YAML_LIBS = $(shell pkg-config --libs yaml-0.1)
+CHECK_FLAGS = $(shell pkg-config --cflags check)
+CHECK_LIBS = $(shell pkg-config --libs check)
+
+# --------------------------------------------------------------------------------------- files
+
+OBJECTS_IN := $(BUILD)/$(VARIANT)
+PRODUCTS_IN := $(if $(filter release,$(VARIANT)),$(BUILD),$(OBJECTS_IN))
+LIBRARY := $(PRODUCTS_IN)/libration.a
+SHARED := $(PRODUCTS_IN)/libration.so.$(VERSION)
+PROGRAM := $(PRODUCTS_IN)/ration
+
+FLOORS := base memory config storage executor iterators
+LIBRARY_SOURCES := $(foreach floor,$(FLOORS),$(sort $(wildcard $(floor)/*.c)))
+CLI_SOURCES := $(sort $(wildcard cli/*.c))
+TEST_SOURCES := $(sort $(wildcard tests/*/test_*.c))
+# What all tests share, and what those of one folder share.
+SUPPORT_SOURCES := $(sort $(wildcard tests/*.c))
+HELPER_SOURCES := $(filter-out $(TEST_SOURCES) tests/fuzz/%,$(sort $(wildcard tests/*/*.c)))
+EXAMPLE_SOURCES := $(sort $(wildcard docs/examples/*.c))
+BENCH_SOURCES := $(sort $(wildcard bench/*.c))
+FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+SHELL_TESTS := $(sort $(wildcard tests/*/test_*.sh))
+SOURCES := $(LIBRARY_SOURCES) $(CLI_SOURCES) $(TEST_SOURCES) $(SUPPORT_SOURCES) $(HELPER_SOURCES) \
+           $(EXAMPLE_SOURCES) $(BENCH_SOURCES)
+HEADERS := $(sort $(wildcard */*.h tests/*/*.h))
+
+object = $(patsubst %.c,$(OBJECTS_IN)/%.o,$(1))
+program = $(patsubst %.c,$(OBJECTS_IN)/%,$(1))
+helpers = $(filter $(dir $(1))%,$(call object,$(HELPER_SOURCES)))
+OBJECTS := $(call object,$(SOURCES) $(FUZZ_SOURCES))
+TESTS := $(call program,$(TEST_SOURCES))
+CLI_TESTS := $(filter $(OBJECTS_IN)/tests/cli/%,$(TESTS))
+EXAMPLES := $(call program,$(EXAMPLE_SOURCES))
+BENCHES := $(call program,$(BENCH_SOURCES))
+FUZZERS := $(call program,$(FUZZ_SOURCES))
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDEXPANSION:
+.SECONDARY: $(OBJECTS)
+.PHONY: all deps test replay check-all matrix memcheck lint headers consumer tidy format fuzz \
+        fuzz-run install clean help FORCE
+
+# --------------------------------------------------------------------------------------- targets
+
+all: $(LIBRARY) $(PROGRAM) $(if $(filter release,$(VARIANT)),$(SHARED))
+all: ## builds the library, static and shared, and build/ration
+
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+%?:.*## / { sub("%", "NAME", $$1); \
+	    printf "  make %-12s %s\n", $$1, $$2 }' \
+	    $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  variables: CC=gcc|clang  VARIANT=$(subst $() ,|,$(VARIANTS))  BUILD=build"
+
+deps: ## installs what is missing: compiler, pkg-config, libyaml, check, hwloc
+	@tools/deps build '$(CC)'
+
+test: $(TESTS) $(EXAMPLES) $(PROGRAM) ## builds and runs every test program
+	@RATION='$(PROGRAM)' tools/run-tests $(TESTS) $(EXAMPLES) $(SHELL_TESTS)
+
+replay: $(PROGRAM) $(BUILD)/snb/manifest.yaml ## runs concurrent queries inside a memory limit
+	$(PROGRAM) replay $(WORKLOAD) --config $(CONFIG)
+
+$(BUILD)/snb/manifest.yaml: $(BUILD)/snb.options | $(PROGRAM)
+	$(PROGRAM) generate --scale $(SCALE) --seed $(SEED) --out $(BUILD)/snb
+	@touch $@
+
+check-all: ## everything: compilers, variants, valgrind, linters, headers, fuzzing, installing
+	@tools/deps check-all '$(CC)'
+	$(MAKE) --no-print-directory tidy headers
+	$(MAKE) --no-print-directory matrix
+	$(MAKE) --no-print-directory memcheck
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory consumer
+	$(MAKE) --no-print-directory fuzz
+	@echo "check-all: passed"
+
+matrix: ## runs the tests with both compilers in every variant
+	@set -e; for variant in release checked asan tsan; do for cc in gcc clang; do \
+	    echo "== $$cc $$variant"; \
+	    $(MAKE) --no-print-directory CC=$$cc VARIANT=$$variant BUILD=$(BUILD)/$$cc test; \
+	done; done
+	$(MAKE) --no-print-directory VARIANT=ungoverned all
+
+memcheck: $(TESTS) ## runs the test programs under valgrind
+	@RATION='$(PROGRAM)' CK_TIMEOUT_MULTIPLIER=30 RUN_UNDER="valgrind -q --error-exitcode=99 \
+	    --leak-check=full --errors-for-leak-kinds=definite,possible \
+	    --suppressions=tools/valgrind.supp" tools/run-tests $(TESTS)
+
+lint: ## runs clang-tidy and cppcheck
+	@printf '%s\n' $(LIBRARY_SOURCES) $(CLI_SOURCES) | xargs -P 2 -I FILE \
+	    clang-tidy --quiet FILE -- -std=c11 -D_GNU_SOURCE -DRATION_CHECKED -Iinclude -I.
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+	    --enable=warning,portability,performance --suppressions-list=tools/cppcheck.suppress \
+	    -D_GNU_SOURCE -D__linux__ -Iinclude -I. $(LIBRARY_SOURCES) $(CLI_SOURCES)
+
+STRICT := -pedantic-errors -Wall -Wextra -Wconversion -Werror -fsyntax-only
+headers: | deps ## compiles each header alone; the public one as C99, C11 and C++17
+	@for standard in c99 c11; do \
+	    $(CC) -x c -std=$$standard $(STRICT) include/ration.h || exit 1; done
+	@if echo | $(CC) -x c++ -fsyntax-only - 2>/dev/null; then \
+	    $(CC) -x c++ -std=c++17 $(STRICT) include/ration.h || exit 1; \
+	else echo "headers: $(CC) knows no C++, C++17 skipped"; fi
+	@for header in $(HEADERS); do echo "#include \"$$header\"" | \
+	    $(CC) $(filter-out -fsanitize=%,$(C_FLAGS)) $(CHECK_FLAGS) -Wno-unused-function -fsyntax-only \
+	    -x c - || { echo "$$header does not compile alone"; exit 1; }; done
+	@echo "headers: $(words $(HEADERS)) compile alone"
+
+consumer: all ## installs into a scratch folder and compiles a program against it
+	@tools/try-install '$(MAKE)' '$(CC)' '$(BUILD)' '$(VERSION)'
+
+tidy: ## checks floors, rule of one, documentation, length of lines and functions
+	@tools/tidy
+
+format: ## formats the sources with clang-format
+	clang-format -i $(SOURCES) $(FUZZ_SOURCES) $(HEADERS)
+
+fuzz: ## runs every fuzz target for FUZZ_SECONDS
+	@$(MAKE) --no-print-directory CC=clang VARIANT=fuzz fuzz-run
+
+fuzz-run: $(FUZZERS)
+	@for fuzzer in $(FUZZERS); do name=$$(basename $$fuzzer); found=$(OBJECTS_IN)/corpus/$$name; \
+	    mkdir -p $$found; seeds=tests/fuzz/corpus/$${name#fuzz_}; test -d $$seeds || seeds=; \
+	    echo "== $$name, $(FUZZ_SECONDS) s"; \
+	    $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 -verbosity=0 \
+	    -print_final_stats=1 -artifact_prefix=$(OBJECTS_IN)/ $$found $$seeds || exit 1; done
+
+bench-%: all ## runs bench/NAME.sh, which prints a table and writes build/bench/NAME.json
+	@mkdir -p $(BUILD)/bench
+	BUILD='$(BUILD)' RATION='$(PROGRAM)' bench/$*.sh
+
+install: all ## copies library, header, ration.pc, program and documents below DESTDIR PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig \
+	    $(DESTDIR)$(PREFIX)/share/doc/ration
+	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/ration
+	install -m 644 include/ration.h $(DESTDIR)$(PREFIX)/include/ration.h
+	install -m 644 $(LIBRARY) $(DESTDIR)$(LIBDIR)/libration.a
+	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/libration.so.$(VERSION)
+	ln -sf libration.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libration.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	    tools/ration.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/ration.pc
+	install -m 644 README.md LICENSE CHANGELOG.md docs/plans.md docs/graphs.md \
+	    $(DESTDIR)$(PREFIX)/share/doc/ration
+
+clean: ## removes the build folder
+	rm -rf $(BUILD)
+
+# --------------------------------------------------------------------------------------- rules
+
+# Files that hold what things were made with, and are touched only when that changes.
+remember = @mkdir -p $(@D); echo '$(1)' > $@.now; cmp -s $@.now $@ || cp $@.now $@; rm $@.now
+$(OBJECTS_IN)/flags: FORCE | deps
+	$(call remember,$(CC) $(C_FLAGS) $(LD_FLAGS))
+$(OBJECTS_IN)/members: FORCE | deps
+	$(call remember,$(LIBRARY_SOURCES) $(CLI_SOURCES))
+$(BUILD)/snb.options: FORCE
+	$(call remember,$(SCALE) $(SEED))
+
+$(OBJECTS_IN)/config/yaml.o: EXTRA_FLAGS = $(YAML_FLAGS)
+$(OBJECTS_IN)/tests/%.o: EXTRA_FLAGS = $(CHECK_FLAGS)
+$(OBJECTS_IN)/%.o: %.c $(OBJECTS_IN)/flags | deps
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	@$(CC) $(C_FLAGS) $(EXTRA_FLAGS) -MMD -MP -c $< -o $@
+
+# `members` is a prerequisite so that a source file that was removed leaves what it was linked into.
+$(LIBRARY): $(call object,$(LIBRARY_SOURCES)) $(OBJECTS_IN)/members
+	@mkdir -p $(@D)
+	@echo "  AR   $@"
+	@rm -f $@
+	@ar qcs $@ $(filter %.o,$^)
+
+$(SHARED): $(call object,$(LIBRARY_SOURCES)) $(OBJECTS_IN)/members tools/ration.map
+	@echo "  LD   $@"
+	@$(CC) $(LD_FLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=tools/ration.map \
+	    -Wl,--no-undefined -o $@ $(filter %.o,$^) $(YAML_LIBS) -lm
+	@ln -sf $(@F) $(@D)/$(SONAME)
+	@ln -sf $(SONAME) $(@D)/libration.so
+
+link = @echo "  LD   $@"; \
+       $(CC) $(LD_FLAGS) $(1) -o $@ $(filter %.o,$^) $(LIBRARY) $(YAML_LIBS) $(2) -lm
+
+$(PROGRAM): $(call object,$(CLI_SOURCES)) $(OBJECTS_IN)/members $(LIBRARY)
+	$(call link)
+$(CLI_TESTS): $(filter-out $(OBJECTS_IN)/cli/main.o,$(call object,$(CLI_SOURCES)))
+$(TESTS): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(call object,$(SUPPORT_SOURCES)) $(LIBRARY) \
+          $$(call helpers,$$@)
+	$(call link,,$(CHECK_LIBS))
+$(EXAMPLES) $(BENCHES): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(LIBRARY)
+	$(call link)
+$(FUZZERS): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(LIBRARY)
+	$(call link,-fsanitize=fuzzer)
+
+-include $(OBJECTS:.o=.d)
