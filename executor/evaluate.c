@@ -307,19 +307,14 @@ static ration_status evaluate_strict(const evaluation *run, const rn_expression 
 
 /* ---- and, or, coalesce ---- */
 
-/* Does the row still need the operands to the right? `stop` is the value that decides: false for
- * and, true for or. */
-static bool is_open(const rn_operand *acc, uint8_t stop, uint32_t row)
-{
-    return !rn_bit_get(acc->valid, row) || ((const uint8_t *)acc->data)[row] != stop;
-}
-
-/* Writes the rows of `asked` that are still open to `list` (may be asked's own list). */
+/* Writes the rows of `asked` that are still open to `list` (may be asked's own list). In `and` and
+ * `or` these are the rows whose value is not yet the one that decides, null or not. */
 static uint32_t list_open(const rn_operand *acc, rn_term term, const rn_asked *asked,
                           uint16_t *list)
 {
-    uint32_t count = 0;
+    const uint8_t *values = acc->data;
     uint8_t stop = term == RN_TERM_OR;
+    uint32_t count = 0;
     if (term == RN_TERM_COALESCE) {
         RN_EACH_ASKED(asked, row)
         {
@@ -331,18 +326,26 @@ static uint32_t list_open(const rn_operand *acc, rn_term term, const rn_asked *a
     RN_EACH_ASKED(asked, row)
     {
         list[count] = (uint16_t)row;
-        count += is_open(acc, stop, row);
+        count += values[row] != stop;
     }
     return count;
 }
 
-/* Takes an operand of the logic into its register, for rows that are open there. The register's
- * value there is undecided or null; so `false and null` comes out as false whichever came first. */
+/* Takes an operand of the logic into its register, for rows that are open there: their value there
+ * is undecided or null, and not `stop`. So `false and null` is false whichever came first. `nulls`:
+ * one of the operands up to here had some. */
 static void take_bools(const rn_register *into, uint8_t stop, const rn_operand *operand,
-                       const rn_asked *asked)
+                       const rn_asked *asked, bool nulls)
 {
     uint8_t *out = into->data;
     const uint8_t *in = operand->data;
+    if (!nulls) {
+        RN_EACH_ASKED(asked, row)
+        {
+            out[row] = in[row & operand->mask];
+        }
+        return;
+    }
     RN_EACH_ASKED(asked, row)
     {
         if (!rn_operand_valid(operand, row)) {
@@ -391,7 +394,7 @@ static ration_status evaluate_logic(const evaluation *run, const rn_expression *
         if (term->term == RN_TERM_COALESCE) {
             take_values(into, rn_kind_bytes((rn_kind)term->type.kind), &operand, &open);
         } else {
-            take_bools(into, term->term == RN_TERM_OR, &operand, &open);
+            take_bools(into, term->term == RN_TERM_OR, &operand, &open, nulls);
         }
         if (at->next != NULL) {
             uint32_t count = list_open(&acc, term->term, &open, into->list);

@@ -51,7 +51,7 @@ static const struct {
 
 /* The parts of "name(argument)": offsets into the text. */
 typedef struct call_text {
-    size_t name_end, from, end;
+    size_t name, name_end, from, end;
 } call_text;
 
 static bool is_blank(char byte)
@@ -69,8 +69,12 @@ static bool split_call(const rn_yaml *item, call_text *out_call)
     if (open == NULL || end == 0 || item->text[end - 1] != ')') {
         return false;
     }
-    call_text call = {(size_t)(open - item->text), (size_t)(open - item->text) + 1, end - 1};
-    while (call.name_end > 0 && is_blank(item->text[call.name_end - 1])) {
+    size_t paren = (size_t)(open - item->text);
+    call_text call = {0, paren, paren + 1, end - 1};
+    while (is_blank(item->text[call.name])) {
+        call.name++;
+    }
+    while (call.name_end > call.name && is_blank(item->text[call.name_end - 1])) {
         call.name_end--;
     }
     while (call.from < call.end && is_blank(item->text[call.from])) {
@@ -83,15 +87,26 @@ static bool split_call(const rn_yaml *item, call_text *out_call)
 static ration_status find_function(rn_planner *planner, const rn_yaml *item, const call_text *call,
                                    rn_aggregate_kind *out_kind)
 {
+    const char *name = item->text + call->name;
+    size_t length = call->name_end - call->name;
     for (size_t i = 0; i < RN_COUNT(functions); i++) {
-        if (strlen(functions[i].name) == call->name_end &&
-            memcmp(functions[i].name, item->text, call->name_end) == 0) {
+        if (strlen(functions[i].name) == length && memcmp(functions[i].name, name, length) == 0) {
             *out_kind = functions[i].kind;
             return RATION_OK;
         }
     }
     return rn_planner_error(planner, item, "count, sum, min, max, avg or collect",
-                            "unknown function '%.*s'", (int)call->name_end, item->text);
+                            "unknown function '%.*s'", (int)length, name);
+}
+
+static const char *function_name(rn_aggregate_kind kind)
+{
+    for (size_t i = 0; i < RN_COUNT(functions); i++) {
+        if (functions[i].kind == kind) {
+            return functions[i].name;
+        }
+    }
+    return "count"; /* of rows, or distinct */
 }
 
 /* What the argument's type allows, and what comes out. */
@@ -125,9 +140,8 @@ static ration_status plan_types(rn_planner *planner, const rn_yaml *item, rn_agg
     if (fits) {
         return RATION_OK;
     }
-    return rn_planner_error(planner, item, "", "%.*s of %s is not possible",
-                            (int)strcspn(item->text, " ("), item->text,
-                            rn_type_name(function->type, name));
+    return rn_planner_error(planner, item, "", "%s: %s of %s is not possible", item->key,
+                            function_name(function->kind), rn_type_name(function->type, name));
 }
 
 static ration_status plan_function(rn_planner *planner, const rn_schema *input, const rn_yaml *item,
@@ -211,11 +225,8 @@ static ration_status aggregate_plan(rn_planner *planner, rn_plan_node *node, con
 
 static void explain_function(const rn_aggregate *function, rn_text *text)
 {
-    const char *name = "count";
-    for (size_t i = 0; i < RN_COUNT(functions); i++) {
-        name = functions[i].kind == function->kind ? functions[i].name : name;
-    }
-    rn_text_format(text, "%s(%s", name, function->kind == RN_COUNT_DISTINCT ? "distinct " : "");
+    rn_text_format(text, "%s(%s", function_name(function->kind),
+                   function->kind == RN_COUNT_DISTINCT ? "distinct " : "");
     if (function->argument != NULL) {
         rn_expression_put(function->argument, text);
     }

@@ -200,7 +200,7 @@ static ration_status index_rows(rn_view *view, rn_hash_table *table)
     while ((count = rn_rows_next(&view->held->rows, &cursor, view->rows, ROWS_AT_A_TIME)) > 0) {
         for (uint32_t i = 0; i < count; i++) {
             uint64_t number;
-            view_entity *entity;
+            view_entity *entity = NULL;
             if (!read_number(view, view->rows[i], view->source, &number)) {
                 continue;
             }
@@ -296,6 +296,15 @@ int64_t rn_view_vertices(const rn_view *view)
 
 /* --------------------------------------------------------------------------------------- moving */
 
+/* What was read of the row in hand goes. */
+static void leave_row(rn_view *view)
+{
+    view->row = NULL;
+    if (view->lists != NULL) {
+        ration_context_reset(view->lists);
+    }
+}
+
 void rn_view_restart(rn_view *view)
 {
     memset(&view->cursor, 0, sizeof view->cursor);
@@ -303,11 +312,12 @@ void rn_view_restart(rn_view *view)
     view->started = view->drained = false;
     view->entity = NULL;
     view->link = NULL;
-    view->row = NULL;
+    leave_row(view);
 }
 
 static bool next_row(rn_view *view)
 {
+    leave_row(view);
     if (view->row_at == view->row_count) {
         view->row_count =
             rn_rows_next(&view->held->rows, &view->cursor, view->rows, ROWS_AT_A_TIME);
@@ -320,6 +330,7 @@ static bool next_row(rn_view *view)
 /* Moves to the next vertex or entity. */
 static bool next_entity(rn_view *view)
 {
+    leave_row(view);
     if (!view->started) {
         view->entity = view->first;
         view->started = true;
@@ -342,6 +353,7 @@ bool rn_view_next_edge(rn_view *view)
     if (view->entity == NULL || view->drained || view->options.kind != RN_VIEW_NEIGHBORS) {
         return false;
     }
+    leave_row(view);
     view->link = view->link == NULL ? view->entity->first : view->link->next;
     view->drained = view->link == NULL;
     view->row = view->drained ? NULL : view->link->row;
@@ -350,9 +362,6 @@ bool rn_view_next_edge(rn_view *view)
 
 bool rn_view_next(rn_view *view)
 {
-    if (view->lists != NULL) {
-        ration_context_reset(view->lists);
-    }
     switch (view->options.kind) {
     case RN_VIEW_PROP:
         return next_entity(view);

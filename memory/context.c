@@ -40,7 +40,8 @@ rn_region_block *rn_region_grow(ration_context *context, int64_t block_bytes)
     void *memory = NULL;
     ration_status status = rn_block_acquire(context->slot, block_bytes, &memory);
     if (status != RATION_OK) {
-        context->status = status; /* kept when a later, smaller one fits: several may be asked for before a look at it */
+        context->status = status; /* kept when a later, smaller one fits: several may be asked for
+                                     before a look at it */
         return NULL;
     }
     rn_region_block *block = (rn_region_block *)memory;

@@ -301,6 +301,7 @@ ration_status ration_slot_charge_slow(ration_slot *slot, int64_t bytes, bool pub
     if (published) {
         rn_store(&slot->used, rn_load(&slot->used) - bytes);
     }
+    (void)rn_never(rn_load(&slot->used) > self->granted_bytes); /* I3, which refilling would hide */
     ration_status status = charge_locked(self, bytes);
     rn_ledger_unlock(self->pool->ledger);
     return status;

@@ -3,6 +3,7 @@
  * Workload files, arrivals, parameters, traces, thresholds. */
 #include "executor/report.h"
 #include "iterators/registry.h"
+#include "tests/data.h"
 #include "tests/support.h"
 
 static ration_governor *governor;
@@ -218,6 +219,44 @@ START_TEST(test_workload__replays_a_trace_in_order_of_time)
 }
 END_TEST
 
+START_TEST(test_workload__reads_a_recorded_trace)
+{
+    static const char *const templates[] = {"cotag", "fof_likes_distinct", "fof_posts_sort", "fof_tag_group",
+                                            "friendposts_top", "khop2", "khop3", "lsqb4", "lsqb5", "msg_hash",
+                                            "pairs_distinct", "pairs_sort"};
+    const char *path = data_path("traces/trace_pg_snb.csv");
+    if (path == NULL) {
+        return;
+    }
+    open_all();
+    char text[4000];
+    rn_text over = rn_text_over(text, sizeof text);
+    rn_text_format(&over, "plans: plans.yaml\narrivals: { trace: %s, query: template, parameter: param, speed: 10 }\nqueries:\n", path);
+    for (size_t i = 0; i < RN_COUNT(templates); i++) {
+        rn_text_format(&over, "  - { name: %s, plan: numbers, parameters: { n: { trace: parameter } } }\n", templates[i]);
+    }
+    rn_workload workload;
+    ration_error error;
+    support_ok(parse(text, &workload, &error), &error);
+    ck_assert_int_eq(workload.recorded_count, 5508);
+    rn_arrivals cursor = {0};
+    rn_arrival arrival;
+    int64_t count = 0, last_us = 0, seen[RN_COUNT(templates)] = {0};
+    while (rn_arrivals_next(&workload, &cursor, &arrival)) {
+        ck_assert_int_ge(arrival.at_us, last_us);
+        last_us = arrival.at_us;
+        seen[arrival.query] += 1;
+        count += 1;
+    }
+    ck_assert_int_eq(count, 5508);
+    ck_assert_int_eq(seen[0], 264);
+    ck_assert_int_eq(seen[7], 500);
+    ck_assert_int_eq(last_us, (INT64_C(3599168000) - 20000) / 10);
+    rn_workload_close(&workload);
+    close_all();
+}
+END_TEST
+
 START_TEST(test_replay__runs_a_query_and_explains_what_failed)
 {
     open_all();
@@ -319,6 +358,7 @@ int main(void)
         test_workload__says_what_is_wrong_and_where,
         test_workload__same_seed_same_arrivals_and_parameters,
         test_workload__replays_a_trace_in_order_of_time,
+        test_workload__reads_a_recorded_trace,
         test_replay__runs_a_query_and_explains_what_failed,
         test_workload__every_failed_allocation_is_a_clean_status,
     };

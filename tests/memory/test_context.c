@@ -403,7 +403,7 @@ START_TEST(test_context__bound_holds_against_the_worst_order)
 {
     place here = open_place(INT64_MAX);
     for (int kind = 0; kind < 2; kind++) {
-        for (size_t largest = 8; largest < 40000; largest += largest / 3 + 8) {
+        for (size_t largest = 8; largest < 40000; largest += largest + 24) {
             ration_context *context = create(&here, NULL, (ration_context_kind)kind, "worst");
             static size_t sizes[20000];
             size_t count = 0;

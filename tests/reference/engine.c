@@ -210,6 +210,7 @@ bool engine_open(engine *with, rn_arena *arena, const char *directory, random_gr
     ration_limits_default(&limits);
     limits.limit_bytes = (int64_t)256 << 20;
     limits.check_interval = batch_rows;
+    limits.max_row_bytes = (int64_t)4 << 20; /* lists of everything are held as rows */
     limits.enable_system_monitor = false;
     memset(with, 0, sizeof *with);
     with->model = model;
