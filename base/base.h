@@ -2,12 +2,13 @@
  *
  * What every file may use: attributes, assertions, atomics by name, checked arithmetic.
  *
- * Assertions, after SQLite: rn_assert(X) = we have a proof (checked builds abort, release builds do not look);
- * rn_always(X) / rn_never(X) = we believe it and go on when it fails (checked builds abort, release builds count
- * the fault in rn_faults and take the fallback). Checked builds define RATION_CHECKED.
+ * Assertions, after SQLite: rn_assert(X) = we have a proof (checked builds abort, release builds do
+ * not look); rn_always(X) / rn_never(X) = we believe it and go on when it fails (checked builds
+ * abort, release builds count the fault in rn_faults and take the fallback). Checked builds define
+ * RATION_CHECKED.
  *
- * Atomics are plain int64_t words reached only through these functions, so that public structs stay valid C99 and
- * C++. The name says the order; the field's comment says who writes and who reads.
+ * Atomics are plain int64_t words reached only through these functions, so that public structs stay
+ * valid C99 and C++. The name says the order; the field's comment says who writes and who reads.
  */
 #ifndef RATION_BASE_H
 #define RATION_BASE_H
@@ -37,7 +38,8 @@
 
 /* Prints file:line: assertion text, and aborts. */
 _Noreturn void rn_assert_failed(const char *file, int line, const char *text);
-/* Checked builds abort; release builds count. Always returns false, so that it can stand in a condition. */
+/* Checked builds abort; release builds count. Always returns false, so that it can stand in a
+ * condition. */
 bool rn_fault(const char *file, int line, const char *text);
 /* Beliefs that turned out false since the process started; shown in reports. */
 int64_t rn_faults(void);
@@ -73,10 +75,12 @@ static inline int64_t rn_fetch_add(int64_t *word, int64_t value) /* relaxed */
 /* acq_rel on success; `*expected` receives the word on failure. */
 static inline bool rn_compare_swap(int64_t *word, int64_t *expected, int64_t value)
 {
-    return __atomic_compare_exchange_n(word, expected, value, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    return __atomic_compare_exchange_n(word, expected, value, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE);
 }
 
-/* Two threads that each exchange their own word and then load the other's: at least one sees the other's exchange. */
+/* Two threads that each exchange their own word and then load the other's: at least one sees the
+ * other's exchange. */
 static inline void rn_exchange_seq_cst(int64_t *word, int64_t value)
 {
     (void)__atomic_exchange_n(word, value, __ATOMIC_SEQ_CST);
@@ -95,7 +99,8 @@ static inline int64_t rn_add(int64_t a, int64_t b)
 static inline int64_t rn_multiply(int64_t a, int64_t b)
 {
     int64_t product;
-    return __builtin_mul_overflow(a, b, &product) ? ((a < 0) != (b < 0) ? INT64_MIN : INT64_MAX) : product;
+    return __builtin_mul_overflow(a, b, &product) ? ((a < 0) != (b < 0) ? INT64_MIN : INT64_MAX)
+                                                  : product;
 }
 /* count * size for an allocation; false on overflow. */
 static inline bool rn_array_bytes(size_t count, size_t size, size_t *out_bytes)

@@ -62,7 +62,7 @@ void rn_date_parts(int32_t days, int32_t *out_year, int32_t *out_month, int32_t 
     *out_year = (int32_t)year;
 }
 
-/* ----------------------------------------------------------------------------------- text */
+/* ----------------------------------------------------------------------------------------- text */
 
 /* Text read from the front; `bad` sticks. */
 struct reader {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * 64-bit hashing for hash tables: multiply-and-fold (the 128-bit product folded by xor, as in wyhash and
- * absl), not for checksums and not against an adversary who knows the seed. */
+ * 64-bit hashing for hash tables: multiply-and-fold (the 128-bit product folded by xor, as in
+ * wyhash and absl), not for checksums and not against an adversary who knows the seed. */
 #ifndef RATION_HASH_H
 #define RATION_HASH_H
 
@@ -39,7 +39,8 @@ static inline uint64_t rn_hash_bytes(uint64_t seed, const void *bytes, size_t co
     return hash;
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014): the seeded stream behind generated rows, graphs and arrivals. */
+/* SplitMix64 (Steele, Lea, Flood 2014): the seeded stream behind generated rows, graphs and
+ * arrivals. */
 static inline uint64_t rn_random(uint64_t *state)
 {
     uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The one door to malloc, for control structures only: governors, queries, slots, plans, configuration. What rows and
- * graphs need comes from memory/ and is charged; this is not, but it is counted (rn_heap_bytes) and small.
- * Sized free. An arena hands out pieces that are given back together.
+ * The one door to malloc, for control structures only: governors, queries, slots, plans,
+ * configuration. What rows and graphs need comes from memory/ and is charged; this is not, but it
+ * is counted (rn_heap_bytes) and small. Sized free. An arena hands out pieces that are given back
+ * together.
  *
- * Faults: rn_heap_fail_after(n, forever) makes the nth allocation from now on fail, once or for ever; every caller must
- * come through with a status. n = 0 switches it off. */
+ * Faults: rn_heap_fail_after(n, forever) makes the nth allocation from now on fail, once or for
+ * ever; every caller must come through with a status. n = 0 switches it off. */
 #ifndef RATION_HEAP_H
 #define RATION_HEAP_H
 
@@ -31,11 +32,12 @@ bool rn_failure_due(rn_failure *failure);
 
 typedef struct rn_arena {
     struct rn_arena_block *blocks;
-    size_t used; /* in the newest block */
+    size_t used;  /* in the newest block */
     size_t bytes; /* in all blocks */
 } rn_arena;
 
-/* Zeroed, aligned to 16; NULL when the system has none. An arena of all zeros is empty and valid. */
+/* Zeroed, aligned to 16; NULL when the system has none. An arena of all zeros is empty and valid.
+ */
 void *rn_arena_allocate(rn_arena *arena, size_t bytes);
 /* A NUL-terminated copy, or NULL. */
 char *rn_arena_copy(rn_arena *arena, const char *bytes, size_t count);

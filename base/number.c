@@ -44,7 +44,7 @@ bool rn_parse_int64(const char *text, size_t length, int64_t *out_value)
     return true;
 }
 
-/* ------------------------------------------------------------------------ sizes and ratios */
+/* ----------------------------------------------------------------------------- sizes and ratios */
 
 /* whole + fraction / scale, scale = 10^digits of the fraction, fraction < scale <= 10^18. */
 struct decimal {
@@ -172,7 +172,7 @@ void rn_text_put_ratio(rn_text *text, int64_t ppm)
     }
 }
 
-/* --------------------------------------------------------------------------------- doubles */
+/* -------------------------------------------------------------------------------------- doubles */
 
 static locale_t plain_locale;
 static pthread_once_t plain_locale_once = PTHREAD_ONCE_INIT;

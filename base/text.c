@@ -7,7 +7,7 @@
  * 1. With capacity > 0 there is always a NUL inside the buffer, at min(length, capacity - 1). */
 #include "base/text.h"
 
-/* -------------------------------------------------------------------------------- builder */
+/* -------------------------------------------------------------------------------------- builder */
 
 rn_text rn_text_over(char *bytes, size_t capacity)
 {
@@ -54,7 +54,7 @@ void rn_copy_text(char *to, size_t capacity, const char *from)
     rn_text_put(&text, from);
 }
 
-/* ---------------------------------------------------------------------------------- sizes */
+/* ---------------------------------------------------------------------------------------- sizes */
 
 /* Three significant digits, rounded half up in integers; digits before the point are never cut. */
 void rn_text_put_size(rn_text *text, int64_t bytes)
@@ -88,7 +88,7 @@ void rn_text_put_size(rn_text *text, int64_t bytes)
     rn_text_format(text, " %s", units[unit]);
 }
 
-/* ------------------------------------------------------------------------------------ JSON */
+/* ----------------------------------------------------------------------------------------- JSON */
 
 /* Length of the well-formed UTF-8 sequence at `at`, or 0 (Unicode 15, table 3-7). */
 static size_t measure_utf8(const unsigned char *at, size_t count)
@@ -161,7 +161,7 @@ void rn_text_put_json(rn_text *text, const char *bytes, size_t count)
     rn_text_put_bytes(text, "\"", 1);
 }
 
-/* ---------------------------------------------------------------------------- nearest word */
+/* --------------------------------------------------------------------------------- nearest word */
 
 #define WORD_MAX 64
 

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Governed against ungoverned: the same sources, with guard, slot and charge compiled empty on the other side. User
-# instructions by callgrind inside the query alone; wall clock as the best of ROUNDS (15) interleaved runs.
+# Governed against ungoverned: the same sources, with guard, slot and charge compiled empty on the
+# other side. User instructions by callgrind inside the query alone; wall clock as the best of
+# ROUNDS (15) interleaved runs.
 set -eu
 . bench/rows.sh
 ROUNDS=${ROUNDS:-15}
@@ -15,9 +16,14 @@ scratch=$(mktemp -d)
 
 # instructions PROGRAM PLAN GRAPH
 instructions() {
-    valgrind --tool=callgrind --collect-atstart=no --toggle-collect=measure_plan --callgrind-out-file="$scratch/out" \
-        "$1" bench/plans.yaml "$2" "$3" >/dev/null 2>"$scratch/log" || { cat "$scratch/log" >&2; exit 1; }
+    valgrind --tool=callgrind --collect-atstart=no --toggle-collect=measure_plan \
+        --callgrind-out-file="$scratch/out" "$1" bench/plans.yaml "$2" "$3" \
+        >/dev/null 2>"$scratch/log" || { cat "$scratch/log" >&2; exit 1; }
     sed -n 's/^\(summary\|totals\): *\([0-9]*\).*/\2/p' "$scratch/out" | head -n 1
+}
+
+ratio() {
+    awk "BEGIN { printf \"%.4f\", $1 / $2 }"
 }
 
 # wall PROGRAM PLAN GRAPH
@@ -30,7 +36,7 @@ for plan in scan_filter_count two_hops sort distinct aggregate join; do
     test "$plan" != two_hops || with=$graph
     a=$(instructions "$governed" "$plan" "$with")
     b=$(instructions "$ungoverned" "$plan" "$with")
-    put_row "governed.$plan.instructions" "$a" Ir "$b" "$(awk "BEGIN { printf \"%.4f\", $a / $b }")"
+    put_row "governed.$plan.instructions" "$a" Ir "$b" "$(ratio "$a" "$b")"
     best_a=0 best_b=0 round=0
     while [ "$round" -lt "$ROUNDS" ]; do
         a=$(wall "$governed" "$plan" "$with")
@@ -39,7 +45,7 @@ for plan in scan_filter_count two_hops sort distinct aggregate join; do
         if [ "$best_b" = 0 ] || [ "$b" -lt "$best_b" ]; then best_b=$b; fi
         round=$((round + 1))
     done
-    put_row "governed.$plan.wall" "$best_a" ns "$best_b" "$(awk "BEGIN { printf \"%.4f\", $best_a / $best_b }")"
+    put_row "governed.$plan.wall" "$best_a" ns "$best_b" "$(ratio "$best_a" "$best_b")"
 done
 rm -rf "$scratch"
 finish governed

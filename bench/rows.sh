@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Shared by the benchmarks: put_row collects {name, value, unit, against, ratio, goal, reached}; finish prints the table and
-# writes build/bench/NAME.json. Goals are literals in bench/goals.tsv; a row without one there is an error.
+# Shared by the benchmarks: put_row collects {name, value, unit, against, ratio, goal, reached};
+# finish prints the table and writes build/bench/NAME.json. Goals are literals in bench/goals.tsv;
+# a row without one there is an error.
 
 rows_file=$(mktemp)
 trap 'rm -f "$rows_file"' EXIT
@@ -21,14 +22,19 @@ finish() {
     out=$BUILD/bench/$1.json
     awk -F '\t' -v out="$out" '
         function shown(x) { return x == "-" ? "null" : x }
-        BEGIN { printf "%-44s %16s %-8s %16s %8s %6s %s\n", "name", "value", "unit", "against", "ratio", "goal", "reached"
-                printf "[" >out }
+        BEGIN {
+            printf "%-44s %16s %-8s %16s %8s %6s %s\n", \
+                "name", "value", "unit", "against", "ratio", "goal", "reached"
+            printf "[" >out
+        }
         {
             judged = $5 == "-" ? $2 : $5
-            reached = $6 == "-" ? "-" : ($7 == "max" ? judged + 0 <= $6 + 0 : judged + 0 >= $6 + 0) ? "yes" : "no"
+            met = $7 == "max" ? judged + 0 <= $6 + 0 : judged + 0 >= $6 + 0
+            reached = $6 == "-" ? "-" : met ? "yes" : "no"
             printf "%-44s %16s %-8s %16s %8s %6s %s\n", $1, $2, $3, $4, $5, $6, reached
-            printf "%s\n{\"name\":\"%s\",\"value\":%s,\"unit\":\"%s\",\"against\":%s,\"ratio\":%s,\"goal\":%s,\"reached\":%s}", \
-                NR == 1 ? "" : ",", $1, shown($2), $3, shown($4), shown($5), shown($6), \
+            printf "%s\n{\"name\":\"%s\",\"value\":%s,\"unit\":\"%s\",\"against\":%s", \
+                NR == 1 ? "" : ",", $1, shown($2), $3, shown($4) >out
+            printf ",\"ratio\":%s,\"goal\":%s,\"reached\":%s}", shown($5), shown($6), \
                 reached == "-" ? "null" : reached == "yes" ? "true" : "false" >out
         }
         END { printf "\n]\n" >out }' "$rows_file"

@@ -25,7 +25,8 @@ rate() {
 
 edges=$("$clock" bench/plans.yaml two_hops "$graph" | awk '{ print $5 }')
 rate load "$edges" "$(best two_hops "$graph" 4)" edges/s
-paths=$("$RATION" query bench/plans.yaml two_hops --graph "$graph" --format csv 2>/dev/null | tail -n 1)
+paths=$("$RATION" query bench/plans.yaml two_hops --graph "$graph" --format csv --quiet |
+    tail -n 1)
 rate two_hops "$paths" "$(best two_hops "$graph" 3)" paths/s
 rate scan_filter_count 4000000 "$(best scan_filter_count - 3)" rows/s
 rate sort 400000 "$(best sort - 3)" rows/s

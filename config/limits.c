@@ -62,7 +62,7 @@ const rn_limits_key *rn_limits_keys(size_t *out_count)
     return keys;
 }
 
-/* --------------------------------------------------------------------------------- values */
+/* --------------------------------------------------------------------------------------- values */
 
 int64_t rn_limits_get(const ration_limits *limits, const rn_limits_key *key)
 {
@@ -163,7 +163,7 @@ ration_status rn_limits_validate(const ration_limits *limits, ration_error *erro
     return RATION_OK;
 }
 
-/* ----------------------------------------------------------------------------------- yaml */
+/* ----------------------------------------------------------------------------------------- yaml */
 
 static ration_status read_key(const rn_yaml_file *file, const rn_limits_key *key,
                               ration_limits *limits, ration_error *error)

@@ -13,7 +13,7 @@
 
 #define SHOWN_BYTES_MAX 40
 
-/* ---------------------------------------------------------------------------------- errors */
+/* --------------------------------------------------------------------------------------- errors */
 
 static ration_status put_error(const rn_yaml_file *file, int line, int column, ration_error *error,
                                const char *hint, const char *format, va_list arguments)
@@ -91,7 +91,7 @@ static bool is_plain(const rn_yaml *node)
     return node->kind == RN_YAML_SCALAR && !node->quoted && !rn_yaml_is_null(node);
 }
 
-/* ------------------------------------------------------------------------------------ keys */
+/* ----------------------------------------------------------------------------------------- keys */
 
 ration_status rn_yaml_expect(const rn_yaml_file *file, const rn_yaml *node, rn_yaml_kind kind,
                              ration_error *error)
@@ -157,7 +157,7 @@ ration_status rn_yaml_require(const rn_yaml_file *file, const rn_yaml *node, con
     return RATION_OK;
 }
 
-/* --------------------------------------------------------------------------------- scalars */
+/* -------------------------------------------------------------------------------------- scalars */
 
 ration_status rn_yaml_string(const rn_yaml_file *file, const rn_yaml *node, const char **out_text,
                              ration_error *error)

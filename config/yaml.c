@@ -49,7 +49,7 @@ struct builder {
     struct level stack[RN_YAML_PLAN_DEPTH_MAX];
 };
 
-/* ---------------------------------------------------------------------------------- errors */
+/* --------------------------------------------------------------------------------------- errors */
 
 static int line_of(const yaml_mark_t *mark)
 {
@@ -107,7 +107,7 @@ static ration_status refuse_parser(const struct builder *builder)
                        context[0] != '\0' ? " " : "", context);
 }
 
-/* ------------------------------------------------------------------------------------ tree */
+/* ----------------------------------------------------------------------------------------- tree */
 
 static ration_status check_unique(const struct builder *builder, const struct level *level,
                                   const char *key)
@@ -290,7 +290,7 @@ static ration_status build_tree(struct builder *builder)
     return RATION_OK;
 }
 
-/* ------------------------------------------------------------------------------------ file */
+/* ----------------------------------------------------------------------------------------- file */
 
 static ration_status refuse_file(const char *path, ration_error *error, const char *what, int code)
 {

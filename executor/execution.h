@@ -2,7 +2,8 @@
  *
  * Running a plan: opens the operators for one worker, pulls batches, closes.
  *
- *     rn_execution_open -> rn_execution_next until 0 rows -> rn_execution_close; then ration_query_close
+ *     rn_execution_open -> rn_execution_next until 0 rows -> rn_execution_close; then
+ * ration_query_close
  */
 #ifndef RATION_EXECUTION_H
 #define RATION_EXECUTION_H
@@ -16,10 +17,14 @@ typedef struct rn_execution {
     rn_operator sink;       /* the consumer of the root: holds nothing */
 } rn_execution;
 
-/* Errors: the limits' statuses (refusal in the query), NO_MEMORY. On failure everything is given back. */
-RATION_NODISCARD ration_status rn_execution_open(ration_query *query, const rn_plan *plan, bool profile, rn_execution **out_execution);
-/* The next batch, valid until the next call; 0 rows = the end. Errors: any of an operator; sticky. */
-RATION_NODISCARD ration_status rn_execution_next(rn_execution *execution, const rn_batch **out_batch);
+/* Errors: the limits' statuses (refusal in the query), NO_MEMORY. On failure everything is given
+ * back. */
+RATION_NODISCARD ration_status rn_execution_open(ration_query *query, const rn_plan *plan,
+                                                 bool profile, rn_execution **out_execution);
+/* The next batch, valid until the next call; 0 rows = the end. Errors: any of an operator; sticky.
+ */
+RATION_NODISCARD ration_status rn_execution_next(rn_execution *execution,
+                                                 const rn_batch **out_batch);
 void rn_execution_close(rn_execution *execution);
 /* Publishes in the query which operator holds most. Owner only. */
 void rn_execution_publish(rn_execution *execution);

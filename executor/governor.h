@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Governor and query from the inside. The governor is where configuration meets the ledger; a query owns all it was given:
- * its pool, its slots, its first error. */
+ * Governor and query from the inside. The governor is where configuration meets the ledger; a query
+ * owns all it was given: its pool, its slots, its first error. */
 #ifndef RATION_GOVERNOR_H
 #define RATION_GOVERNOR_H
 
@@ -27,26 +27,30 @@ struct ration_query {
     ration_governor *governor;
     ration_pool *pool;
     char name[RN_POOL_NAME_BYTES];
-    int64_t status;      /* ration_status; any worker sets it once by compare-and-swap, all read relaxed */
-    int64_t cancelled;   /* any thread sets, workers read relaxed at settle */
-    int64_t rows_left;   /* row budget not yet taken by workers; INT64_MAX = unlimited; atomic */
-    int64_t deadline_ns; /* CLOCK_MONOTONIC; INT64_MAX = none; fixed at open */
+    int64_t
+        status; /* ration_status; any worker sets it once by compare-and-swap, all read relaxed */
+    int64_t cancelled;    /* any thread sets, workers read relaxed at settle */
+    int64_t rows_left;    /* row budget not yet taken by workers; INT64_MAX = unlimited; atomic */
+    int64_t deadline_ns;  /* CLOCK_MONOTONIC; INT64_MAX = none; fixed at open */
     pthread_mutex_t lock; /* all below; never held while the ledger's lock is asked for */
     rn_slot *slots[RN_QUERY_SLOTS_MAX];
     uint32_t slot_count;
     bool refused; /* `refusal` is set */
     ration_refusal refusal;
-    ration_error error;             /* status RATION_OK = none */
-    char largest_site[RN_POOL_NAME_BYTES]; /* published by workers now and then, for other queries' refusals */
+    ration_error error;                    /* status RATION_OK = none */
+    char largest_site[RN_POOL_NAME_BYTES]; /* published by workers now and then, for other queries'
+                                              refusals */
     int64_t largest_bytes;
 };
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 int64_t rn_clock_ns(void);
 
-/* The limit of memory.yaml on this machine: limit_bytes, or ratio x (available - untracked reserve). Errors: ENVIRONMENT. */
-RATION_NODISCARD ration_status rn_derive_limit(const ration_limits *limits, const char *sysroot, rn_probe *out_probe,
-                                               int64_t *out_limit_bytes, ration_error *error);
+/* The limit of memory.yaml on this machine: limit_bytes, or ratio x (available - untracked
+ * reserve). Errors: ENVIRONMENT. */
+RATION_NODISCARD ration_status rn_derive_limit(const ration_limits *limits, const char *sysroot,
+                                               rn_probe *out_probe, int64_t *out_limit_bytes,
+                                               ration_error *error);
 
 /* The query a slot belongs to. */
 static inline ration_query *rn_slot_query(const rn_slot *slot)
@@ -56,16 +60,19 @@ static inline ration_query *rn_slot_query(const rn_slot *slot)
 
 /* Keeps the first refusal of the query from what the slot noted; does not stop the query. */
 void rn_query_note_refusal(ration_query *query, rn_slot *slot, const char *site);
-/* Makes `status` the query's sticky status unless it has one, keeping the detail: a refusal from `slot->no` when it is one of
- * memory, else `error` (may be NULL). Returns the sticky status. Any worker. */
-ration_status rn_query_fail(ration_query *query, rn_slot *slot, const char *site, ration_status status, const ration_error *error);
+/* Makes `status` the query's sticky status unless it has one, keeping the detail: a refusal from
+ * `slot->no` when it is one of memory, else `error` (may be NULL). Returns the sticky status. Any
+ * worker. */
+ration_status rn_query_fail(ration_query *query, rn_slot *slot, const char *site,
+                            ration_status status, const ration_error *error);
 /* Copies the first error that was no refusal; false when there was none. */
 bool rn_query_error(ration_query *query, ration_error *out_error);
 
 /* The slow half of every settle: cancel, deadline, a peer's error, budgets. RATION_OK to go on. */
 RATION_NODISCARD ration_status rn_query_poll(ration_query *query);
 
-/* Most bytes its workers held, summed, as seen at their settles (credit not counted). After the workers have stopped. */
+/* Most bytes its workers held, summed, as seen at their settles (credit not counted). After the
+ * workers have stopped. */
 int64_t rn_query_peak(const ration_query *query);
 
 /* Notes which operator of the query holds most, for refusals and reports. Any worker. */
@@ -74,12 +81,12 @@ void rn_query_publish(ration_query *query, const char *site, int64_t bytes);
 /* Is this status answered by a pool (and so has a refusal)? */
 static inline bool rn_is_refusal(ration_status status)
 {
-    return status == RATION_QUERY_LIMIT || status == RATION_GROUP_LIMIT || status == RATION_GLOBAL_LIMIT ||
-           status == RATION_DATA_LIMIT;
+    return status == RATION_QUERY_LIMIT || status == RATION_GROUP_LIMIT ||
+           status == RATION_GLOBAL_LIMIT || status == RATION_DATA_LIMIT;
 }
 
-/* Fills a refusal from what the slow path noted; the one place that builds refusals. Does not allocate. Takes the ledger's
- * lock; the caller holds none. */
+/* Fills a refusal from what the slow path noted; the one place that builds refusals. Does not
+ * allocate. Takes the ledger's lock; the caller holds none. */
 void rn_refusal_build(ration_refusal *out_refusal, const rn_slot *slot, const char *site);
 
 #endif

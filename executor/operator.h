@@ -2,12 +2,14 @@
  *
  * The operator interface and the one inline function that every batch passes.
  *
- * Operators are pull-based: open, next until a batch of 0 rows, close. A batch belongs to the operator that returned it and is
- * valid until that operator's next call. An operator calls its inputs only through rn_next, which settles for the batch
- * in hand: it charges ahead what `bound` says this operator may need to hold it, so that no allocation fails while it is
- * worked on. rn_next is the one safe point for cancel, deadline, budgets and (later) reclaim.
+ * Operators are pull-based: open, next until a batch of 0 rows, close. A batch belongs to the
+ * operator that returned it and is valid until that operator's next call. An operator calls its
+ * inputs only through rn_next, which settles for the batch in hand: it charges ahead what `bound`
+ * says this operator may need to hold it, so that no allocation fails while it is worked on.
+ * rn_next is the one safe point for cancel, deadline, budgets and (later) reclaim.
  *
- * Several workers run the same plan with one operator tree each; what they share lies in `shared` (zeroed, class->shared_bytes).
+ * Several workers run the same plan with one operator tree each; what they share lies in `shared`
+ * (zeroed, class->shared_bytes).
  */
 #ifndef RATION_OPERATOR_H
 #define RATION_OPERATOR_H
@@ -25,10 +27,10 @@ struct rn_yaml;
 typedef struct rn_worker {
     ration_query *query;
     ration_slot *slot;
-    ration_context *context; /* root of all operator contexts of this worker */
-    int64_t rows_left;       /* taken from the query's row budget; owner only */
+    ration_context *context;   /* root of all operator contexts of this worker */
+    int64_t rows_left;         /* taken from the query's row budget; owner only */
     uint32_t settles_to_clock; /* settles until the clock is read again */
-    uint32_t batch_rows;     /* rows of a batch at most: min(RN_BATCH_ROWS_MAX, check_interval) */
+    uint32_t batch_rows;       /* rows of a batch at most: min(RN_BATCH_ROWS_MAX, check_interval) */
     int64_t max_row_bytes;
     struct rn_execution *execution;
 } rn_worker;
@@ -37,7 +39,7 @@ typedef struct rn_worker {
 
 typedef struct rn_operator_figures {
     int64_t rows, batches, settles;
-    int64_t time_ns;   /* with inputs; only when profiling */
+    int64_t time_ns;    /* with inputs; only when profiling */
     int64_t peak_bytes; /* blocks of the operator's contexts; only when profiling */
 } rn_operator_figures;
 
@@ -48,10 +50,12 @@ struct rn_operator {
     void *shared;
     rn_operator **inputs; /* [0] = the step before in the pipeline, then sub-plans */
     uint32_t input_count;
-    ration_context *context; /* bump; everything the operator holds is in it or in children of it; deleted after close */
+    ration_context *context; /* bump; everything the operator holds is in it or in children of it;
+                                deleted after close */
     void *state;             /* class->state_bytes, zeroed, in `context` */
-    rn_batch batch;          /* for the operator's own output: columns has room for the output schema */
-    ration_status (*next)(rn_operator *op, const rn_batch **out_batch); /* class->next, or a wrapper that profiles */
+    rn_batch batch; /* for the operator's own output: columns has room for the output schema */
+    ration_status (*next)(rn_operator *op,
+                          const rn_batch **out_batch); /* class->next, or a wrapper that profiles */
     rn_operator_figures figures;
 };
 
@@ -61,13 +65,15 @@ struct rn_operator_class {
     size_t args_bytes, state_bytes, shared_bytes;
     uint32_t inputs_min, inputs_max; /* counting the pipeline's step before */
 
-    /* Reads the operator's arguments from the plan: fills node->args and node->output. The output schema must be set. */
+    /* Reads the operator's arguments from the plan: fills node->args and node->output. The output
+     * schema must be set. */
     ration_status (*plan)(rn_planner *planner, rn_plan_node *node, const struct rn_yaml *args);
     /* Arguments in one line, for --explain. */
     void (*explain)(const rn_plan_node *node, rn_text *text);
     /* Allocates buffers (inputs are open already). On failure close is still called. */
     ration_status (*open)(rn_operator *op);
-    /* Bytes of blocks this operator may draw to hold `input`; NULL = holds nothing that grows. A true upper bound. */
+    /* Bytes of blocks this operator may draw to hold `input`; NULL = holds nothing that grows. A
+     * true upper bound. */
     int64_t (*bound)(const rn_operator *op, const rn_batch *input);
     ration_status (*next)(rn_operator *op, const rn_batch **out_batch);
     /* Gives back memory by writing out what is held; NULL = cannot. */
@@ -80,13 +86,17 @@ struct rn_operator_class {
 RATION_NODISCARD ration_status rn_settle_slow(rn_operator *op, int64_t rows);
 /* Records the failure of `op` in the query (first error wins) and returns the status. */
 RATION_NODISCARD ration_status rn_operator_failed(rn_operator *op, ration_status status);
-/* Fails with a message of the operator's own: EVALUATION, ROW_TOO_WIDE, ... at the operator's place in the plan. */
-RATION_NODISCARD ration_status rn_operator_error(rn_operator *op, ration_status status, const char *hint, const char *format, ...)
+/* Fails with a message of the operator's own: EVALUATION, ROW_TOO_WIDE, ... at the operator's place
+ * in the plan. */
+RATION_NODISCARD ration_status rn_operator_error(rn_operator *op, ration_status status,
+                                                 const char *hint, const char *format, ...)
     RN_PRINTF(4, 5);
 
-/* Charges `bound_bytes` ahead for what `op` does next (and gives back what the last settle left over), counts `rows` against the
- * budget, and looks for reasons to stop. After RATION_OK contexts of this worker can draw `bound_bytes` without refusal. */
-RATION_NODISCARD static inline ration_status rn_settle(rn_operator *op, int64_t rows, int64_t bound_bytes)
+/* Charges `bound_bytes` ahead for what `op` does next (and gives back what the last settle left
+ * over), counts `rows` against the budget, and looks for reasons to stop. After RATION_OK contexts
+ * of this worker can draw `bound_bytes` without refusal. */
+RATION_NODISCARD static inline ration_status rn_settle(rn_operator *op, int64_t rows,
+                                                       int64_t bound_bytes)
 {
     op->figures.settles += 1;
 #ifdef RATION_UNGOVERNED
@@ -101,7 +111,8 @@ RATION_NODISCARD static inline ration_status rn_settle(rn_operator *op, int64_t 
     }
     worker->rows_left -= rows;
     worker->settles_to_clock -= 1;
-    if (RN_UNLIKELY(worker->rows_left < 0 || worker->settles_to_clock == 0 || rn_load(&worker->query->status) != RATION_OK ||
+    if (RN_UNLIKELY(worker->rows_left < 0 || worker->settles_to_clock == 0 ||
+                    rn_load(&worker->query->status) != RATION_OK ||
                     rn_load(&worker->query->cancelled) != 0)) {
         return rn_settle_slow(op, rows);
     }
@@ -109,8 +120,10 @@ RATION_NODISCARD static inline ration_status rn_settle(rn_operator *op, int64_t 
 #endif
 }
 
-/* The dispatcher: every batch of every operator passes here. Pulls the next batch of `input` for `consumer`, then settles. */
-RATION_NODISCARD static inline ration_status rn_next(rn_operator *consumer, rn_operator *input, const rn_batch **out_batch)
+/* The dispatcher: every batch of every operator passes here. Pulls the next batch of `input` for
+ * `consumer`, then settles. */
+RATION_NODISCARD static inline ration_status rn_next(rn_operator *consumer, rn_operator *input,
+                                                     const rn_batch **out_batch)
 {
     ration_status status = input->next(input, out_batch);
     if (RN_UNLIKELY(status != RATION_OK)) {
@@ -119,7 +132,8 @@ RATION_NODISCARD static inline ration_status rn_next(rn_operator *consumer, rn_o
     const rn_batch *batch = *out_batch;
     input->figures.rows += batch->rows;
     input->figures.batches += 1;
-    int64_t bound_bytes = consumer->class_->bound == NULL ? 0 : consumer->class_->bound(consumer, batch);
+    int64_t bound_bytes =
+        consumer->class_->bound == NULL ? 0 : consumer->class_->bound(consumer, batch);
     return rn_settle(consumer, batch->rows, bound_bytes);
 }
 

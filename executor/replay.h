@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Replay: one arrival of a workload run as a governed query, and what was seen, summed up per query class.
+ * Replay: one arrival of a workload run as a governed query, and what was seen, summed up per query
+ * class.
  *
- * This file starts no thread: the command line owns its workers and gives each a rn_replay_figures of its own, merged at
- * the end. Latency counts from the time the query was due, not from when a worker became free.
+ * This file starts no thread: the command line owns its workers and gives each a rn_replay_figures
+ * of its own, merged at the end. Latency counts from the time the query was due, not from when a
+ * worker became free.
  */
 #ifndef RATION_REPLAY_H
 #define RATION_REPLAY_H
@@ -21,7 +23,8 @@ typedef struct rn_replay {
     const rn_operator_class *const *classes;
 } rn_replay;
 
-/* What became of one query. `checksum` is a sum over row hashes: equal for equal multisets of rows. */
+/* What became of one query. `checksum` is a sum over row hashes: equal for equal multisets of rows.
+ */
 typedef struct rn_outcome {
     ration_status status;
     int64_t rows;
@@ -36,7 +39,7 @@ typedef struct rn_class_figures {
     int64_t arrived;
     int64_t by_status[RN_STATUS_COUNT];
     int64_t rows;
-    int64_t peak_bytes; /* largest of a query */
+    int64_t peak_bytes;      /* largest of a query */
     rn_histogram latency_us; /* of completed queries, from due to end */
 } rn_class_figures;
 
@@ -52,18 +55,20 @@ typedef struct rn_replay_figures {
 } rn_replay_figures;
 
 /* Errors: NO_MEMORY. */
-RATION_NODISCARD ration_status rn_replay_figures_open(const rn_workload *workload, rn_replay_figures *out_figures);
+RATION_NODISCARD ration_status rn_replay_figures_open(const rn_workload *workload,
+                                                      rn_replay_figures *out_figures);
 void rn_replay_figures_close(rn_replay_figures *figures);
 void rn_replay_figures_merge(rn_replay_figures *into, const rn_replay_figures *from);
-void rn_replay_figures_add(rn_replay_figures *figures, const rn_arrival *arrival, const rn_outcome *outcome,
-                           int64_t lag_us, int64_t latency_us);
+void rn_replay_figures_add(rn_replay_figures *figures, const rn_arrival *arrival,
+                           const rn_outcome *outcome, int64_t lag_us, int64_t latency_us);
 
-/* Builds every query of the workload once, without running it, so that mistakes show before the start. */
+/* Builds every query of the workload once, without running it, so that mistakes show before the
+ * start. */
 RATION_NODISCARD ration_status rn_replay_check(const rn_replay *replay, ration_error *error);
-/* Runs one arrival to its end. Whatever happens is in the outcome. `*running` (may be NULL) holds the query while it runs, for
- * cancelling; written under `lock`. */
-void rn_replay_run(const rn_replay *replay, const rn_arrival *arrival, pthread_mutex_t *lock, ration_query **running,
-                   rn_outcome *out_outcome);
+/* Runs one arrival to its end. Whatever happens is in the outcome. `*running` (may be NULL) holds
+ * the query while it runs, for cancelling; written under `lock`. */
+void rn_replay_run(const rn_replay *replay, const rn_arrival *arrival, pthread_mutex_t *lock,
+                   ration_query **running, rn_outcome *out_outcome);
 
 /* Order-independent checksum of a batch's rows; added to a running sum. */
 uint64_t rn_batch_checksum(const rn_batch *batch);

@@ -12,15 +12,15 @@
 typedef struct rn_report {
     const rn_workload *workload;
     const rn_replay_figures *figures;
-    int64_t limit_bytes;         /* of the root */
-    int64_t data_bytes;          /* charged to `data` by the graph */
+    int64_t limit_bytes; /* of the root */
+    int64_t data_bytes;  /* charged to `data` by the graph */
     uint64_t nodes, edges;
-    int64_t peak_bytes;          /* charged + credit of the root, data included */
+    int64_t peak_bytes;            /* charged + credit of the root, data included */
     int64_t samples, samples_over; /* readings of the root's granted against its limit */
     int64_t heap_peak_bytes, mapped_peak_bytes; /* control structures; blocks */
     int64_t rss_start_bytes, rss_peak_bytes;
     int64_t elapsed_us;
-    int64_t left_bytes;          /* charged to `queries` after the run: 0 */
+    int64_t left_bytes; /* charged to `queries` after the run: 0 */
     bool audit_ok;
     char audit[160];
     bool interrupted;
@@ -35,16 +35,18 @@ int64_t rn_report_failed(const rn_report *report);  /* everything else that did 
 void rn_report_put_text(const rn_report *report, rn_text *text);
 void rn_report_put_json(const rn_report *report, rn_text *text);
 
-/* A threshold: "refused>0.5%", "failed>0", "lag_p99>10ms", "p99>250ms" (any class), "peak>64MiB", "rss>100MiB". */
+/* A threshold: "refused>0.5%", "failed>0", "lag_p99>10ms", "p99>250ms" (any class), "peak>64MiB",
+ * "rss>100MiB". */
 typedef struct rn_threshold {
     char text[64];
     int metric;
-    int64_t bound;   /* in the metric's unit; of arrivals in ppm when `share` */
+    int64_t bound; /* in the metric's unit; of arrivals in ppm when `share` */
     bool share;
 } rn_threshold;
 
 /* Errors: INVALID_ARGUMENT with the forms that exist. */
-RATION_NODISCARD ration_status rn_threshold_parse(const char *text, rn_threshold *out_threshold, ration_error *error);
+RATION_NODISCARD ration_status rn_threshold_parse(const char *text, rn_threshold *out_threshold,
+                                                  ration_error *error);
 /* Is it missed (the metric above the bound)? Writes a line about it. */
 bool rn_threshold_missed(const rn_threshold *threshold, const rn_report *report, rn_text *text);
 

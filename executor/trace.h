@@ -13,9 +13,10 @@ typedef struct rn_trace_columns {
     const char *parameter; /* int64 or text; NULL = none */
 } rn_trace_columns;
 
-/* Fills workload->recorded, ordered by time (the file may not be), at most workload->count of them. Lines whose query the
- * workload does not name are left out. Errors: FILE, DATA with place. */
-RATION_NODISCARD ration_status rn_trace_read(rn_workload *workload, const char *path, const rn_trace_columns *columns,
-                                             ration_slot *slot, ration_error *error);
+/* Fills workload->recorded, ordered by time (the file may not be), at most workload->count of them.
+ * Lines whose query the workload does not name are left out. Errors: FILE, DATA with place. */
+RATION_NODISCARD ration_status rn_trace_read(rn_workload *workload, const char *path,
+                                             const rn_trace_columns *columns, ration_slot *slot,
+                                             ration_error *error);
 
 #endif

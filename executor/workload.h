@@ -2,10 +2,12 @@
  *
  * Workloads: which plans run, with which parameters, when (docs/workloads.md).
  *
- *     rn_workload_open -> rn_arrivals_next until false -> rn_workload_parameters per arrival -> rn_workload_close
+ *     rn_workload_open -> rn_arrivals_next until false -> rn_workload_parameters per arrival ->
+ * rn_workload_close
  *
- * Open loop: arrival times come from the workload alone, never from how fast queries end. The same file and seed give the same
- * arrivals and parameters. Read-only after open; each thread has cursors of its own.
+ * Open loop: arrival times come from the workload alone, never from how fast queries end. The same
+ * file and seed give the same arrivals and parameters. Read-only after open; each thread has
+ * cursors of its own.
  */
 #ifndef RATION_WORKLOAD_H
 #define RATION_WORKLOAD_H
@@ -20,8 +22,9 @@ typedef enum rn_source {
     RN_SOURCE_FIXED,  /* one literal */
     RN_SOURCE_VALUES, /* one of a list */
     RN_SOURCE_RANGE,  /* int64 in [minimum, maximum] */
-    RN_SOURCE_NODE,   /* external id of a node of a label; by the trace's parameter when there is one */
-    RN_SOURCE_TRACE   /* the trace's parameter itself */
+    RN_SOURCE_NODE, /* external id of a node of a label; by the trace's parameter when there is one
+                     */
+    RN_SOURCE_TRACE /* the trace's parameter itself */
 } rn_source;
 
 typedef struct rn_workload_parameter {
@@ -76,11 +79,14 @@ typedef struct rn_workload {
     int64_t recorded_count;
 } rn_workload;
 
-/* Errors: FILE, PLAN and DATA (trace) with file:line:column, NO_MEMORY. The trace is read through `slot`. */
-RATION_NODISCARD ration_status rn_workload_open(const char *path, ration_slot *slot, rn_workload *out_workload, ration_error *error);
+/* Errors: FILE, PLAN and DATA (trace) with file:line:column, NO_MEMORY. The trace is read through
+ * `slot`. */
+RATION_NODISCARD ration_status rn_workload_open(const char *path, ration_slot *slot,
+                                                rn_workload *out_workload, ration_error *error);
 /* From a buffer under the name `path` (tests, fuzzing). */
-RATION_NODISCARD ration_status rn_workload_parse(const char *path, const char *text, size_t length, ration_slot *slot,
-                                                 rn_workload *out_workload, ration_error *error);
+RATION_NODISCARD ration_status rn_workload_parse(const char *path, const char *text, size_t length,
+                                                 ration_slot *slot, rn_workload *out_workload,
+                                                 ration_error *error);
 void rn_workload_close(rn_workload *workload);
 
 typedef struct rn_arrival {
@@ -100,8 +106,12 @@ typedef struct rn_arrivals {
 /* The next arrival, in order of time; false at the end. */
 bool rn_arrivals_next(const rn_workload *workload, rn_arrivals *cursor, rn_arrival *out_arrival);
 
-/* Draws the arrival's parameters into `out_values` (room for the query's parameter_count). Errors: PLAN (label unknown or empty). */
-RATION_NODISCARD ration_status rn_workload_parameters(const rn_workload *workload, const rn_arrival *arrival, const rn_graph *graph,
-                                                      rn_parameter *out_values, ration_error *error);
+/* Draws the arrival's parameters into `out_values` (room for the query's parameter_count). Errors:
+ * PLAN (label unknown or empty). */
+RATION_NODISCARD ration_status rn_workload_parameters(const rn_workload *workload,
+                                                      const rn_arrival *arrival,
+                                                      const rn_graph *graph,
+                                                      rn_parameter *out_values,
+                                                      ration_error *error);
 
 #endif

@@ -15,18 +15,19 @@
  *         ration_query_close(query);                    gives everything back, whatever happened
  *     ration_governor_close(governor);
  *
- * Words: a *pool* is a node in the tree of limits (root -> data, queries -> query); a *slot* is what one
- * worker may charge for one query; *charged* bytes are in use, *credit* is granted to a slot, not charged
- * and always recallable; a *guard* is a scoped row counter that holds bytes; *refuse* is the final no.
+ * Words: a *pool* is a node in the tree of limits (root -> data, queries -> query); a *slot* is
+ * what one worker may charge for one query; *charged* bytes are in use, *credit* is granted to a
+ * slot, not charged and always recallable; a *guard* is a scoped row counter that holds bytes;
+ * *refuse* is the final no.
  *
- * Promise: charged + credit <= limit at every instant, and a refusal proves charged + asked > limit at
- * one instant inside the call. Only ration_slot_charge (bytes that exist already, counted as
- * `unchecked_bytes`) or a lowered limit can put a pool above its limit; then nothing is granted until
- * it is below again.
+ * Promise: charged + credit <= limit at every instant, and a refusal proves charged + asked > limit
+ * at one instant inside the call. Only ration_slot_charge (bytes that exist already, counted as
+ * `unchecked_bytes`) or a lowered limit can put a pool above its limit; then nothing is granted
+ * until it is below again.
  *
- * Conventions. Byte amounts are int64_t. Functions that can fail return ration_status and leave their
- * out-parameters untouched on failure. `error` may be NULL. Strings are UTF-8, copied, never kept.
- * The header compiles alone as C99, C11 and C++17.
+ * Conventions. Byte amounts are int64_t. Functions that can fail return ration_status and leave
+ * their out-parameters untouched on failure. `error` may be NULL. Strings are UTF-8, copied, never
+ * kept. The header compiles alone as C99, C11 and C++17.
  */
 #ifndef RATION_H
 #define RATION_H
@@ -44,10 +45,11 @@ extern "C" {
 #define RATION_PUBLIC __attribute__((visibility("default")))
 #define RATION_NODISCARD __attribute__((warn_unused_result))
 
-/* ------------------------------------------------------------------------------------------ status */
+/* --------------------------------------------------------------------------------------- status */
 
-/* One row per status: name, exit code of the command line, sentence. Enum, texts and manual come from
- * here. Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 5 the environment cannot do it. */
+/* One row per status: name, exit code of the command line, sentence. Enum, texts and manual come
+ * from here. Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 5 the environment cannot do it.
+ */
 #define RATION_STATUS_MAP(X)                                                                       \
     X(OK, 0, "done")                                                                               \
     X(QUERY_LIMIT, 1, "the query's own limit is reached")                                          \
@@ -78,6 +80,7 @@ extern "C" {
     X(ENVIRONMENT, 5, "the environment cannot do it")                                              \
     X(INTERRUPTED, 130, "interrupted")
 
+/* What every function that can fail answers. Values are not stable between versions; names are. */
 typedef enum ration_status {
 #define RATION_STATUS_ENUM(name, exit_code, sentence) RATION_##name,
     RATION_STATUS_MAP(RATION_STATUS_ENUM)
@@ -91,7 +94,8 @@ RATION_PUBLIC const char *ration_status_sentence(ration_status status);
 /* The exit code the command line answers with. */
 RATION_PUBLIC int ration_status_exit_code(ration_status status);
 
-/* Where, why and what next, of anything that is not a refusal of memory. A value: nothing to free. */
+/* Where, why and what next, of anything that is not a refusal of memory. A value: nothing to free.
+ */
 typedef struct ration_error {
     size_t size; /* sizeof(ration_error), set by the library */
     ration_status status;
@@ -105,58 +109,65 @@ typedef struct ration_error {
  * at most `capacity - 1` bytes are written. */
 RATION_PUBLIC size_t ration_error_format(const ration_error *error, char *text, size_t capacity);
 
-/* ------------------------------------------------------------------------------------------ limits */
+/* --------------------------------------------------------------------------------------- limits */
 
 /* memory.yaml as values. The key table in config/limits.c names unit, range and default of each. */
 typedef struct ration_limits {
-    size_t size;                  /* sizeof(ration_limits) */
-    int64_t limit_bytes;          /* 0 = derive from limit_ratio */
-    int64_t limit_ratio_ppm;      /* millionths of the available memory: 800000 = 0.8 */
+    size_t size;             /* sizeof(ration_limits) */
+    int64_t limit_bytes;     /* 0 = derive from limit_ratio */
+    int64_t limit_ratio_ppm; /* millionths of the available memory: 800000 = 0.8 */
     int64_t untracked_reserved_bytes;
-    int64_t data_limit_bytes;     /* 0 = no limit of its own below the root */
-    int64_t query_limit_bytes;    /* per query; 0 = no limit of its own below the root */
-    int64_t query_rows_max;       /* rows a query may produce in all operators together; 0 = unlimited */
-    int64_t query_time_ms_max;    /* time budget; 0 = unlimited */
-    int64_t max_row_bytes;        /* widest row an operator may hold */
-    int64_t chunk_bytes_max;      /* most credit a slot takes at a time */
-    int64_t check_interval;       /* rows between two settles of a guard, and rows of a batch at most */
-    int64_t check_bytes;          /* bytes between two settles of a guard */
-    bool enable_system_monitor;   /* follow the machine while running */
+    int64_t data_limit_bytes;  /* 0 = no limit of its own below the root */
+    int64_t query_limit_bytes; /* per query; 0 = no limit of its own below the root */
+    int64_t query_rows_max; /* rows a query may produce in all operators together; 0 = unlimited */
+    int64_t query_time_ms_max; /* time budget; 0 = unlimited */
+    int64_t max_row_bytes;     /* widest row an operator may hold */
+    int64_t chunk_bytes_max;   /* most credit a slot takes at a time */
+    int64_t check_interval; /* rows between two settles of a guard, and rows of a batch at most */
+    int64_t check_bytes;    /* bytes between two settles of a guard */
+    bool enable_system_monitor; /* follow the machine while running */
 } ration_limits;
 
 /* The defaults of the key table. */
 RATION_PUBLIC void ration_limits_default(ration_limits *out_limits);
-/* Reads a memory.yaml (at most 256 KiB, nesting at most 8). Errors: CONFIG with file, line, column; FILE. */
-RATION_NODISCARD RATION_PUBLIC ration_status ration_limits_load(const char *path, ration_limits *out_limits,
+/* Reads a memory.yaml (at most 256 KiB, nesting at most 8). Errors: CONFIG with file, line, column;
+ * FILE. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_limits_load(const char *path,
+                                                                ration_limits *out_limits,
                                                                 ration_error *error);
 
-/* -------------------------------------------------------------------------------------------- slot */
+/* ----------------------------------------------------------------------------------------- slot */
 
+/* Keeper of the limits of one process; any thread may use it. */
 typedef struct ration_governor ration_governor;
+/* A node in the tree of limits; belongs to its governor or query. */
 typedef struct ration_pool ration_pool;
+/* Owner of everything one query was given. */
 typedef struct ration_query ration_query;
 
-/* What one worker may charge for one query. One owner at a time; every other thread only reads `used`
- * and, under the governor's lock, writes `limit` and `floor`. The first three words live alone on a
- * line pair, so that owners never share one. Equation while no recall is under way:
+/* What one worker may charge for one query. One owner at a time; every other thread only reads
+ * `used` and, under the governor's lock, writes `limit` and `floor`. The first three words live
+ * alone on a line pair, so that owners never share one. Equation while no recall is under way:
  * credit = limit - used >= 0. */
 typedef struct ration_slot {
     int64_t used __attribute__((aligned(128))); /* owner writes, all read, relaxed */
-    int64_t limit;                              /* written under the lock; INT64_MIN while a recall reads */
-    int64_t floor;     /* a release that lands below it takes credit home; INT64_MAX while draining */
-    int32_t ordering;  /* 0 = membarrier supplies the store-load order, 1 = seq_cst; fixed at open */
+    int64_t limit; /* written under the lock; INT64_MIN while a recall reads */
+    int64_t floor; /* a release that lands below it takes credit home; INT64_MAX while draining */
+    int32_t ordering; /* 0 = membarrier supplies the store-load order, 1 = seq_cst; fixed at open */
     int32_t reserved;
 } ration_slot;
 
 /* Slow paths of the two inline functions below; not to be called directly. */
-RATION_NODISCARD RATION_PUBLIC ration_status ration_slot_charge_slow(ration_slot *slot, int64_t bytes, bool published);
+RATION_NODISCARD RATION_PUBLIC ration_status ration_slot_charge_slow(ration_slot *slot,
+                                                                     int64_t bytes, bool published);
 RATION_PUBLIC void ration_slot_release_slow(ration_slot *slot);
 
 /* Charges `bytes` (>= 0), or refuses and charges nothing. Owner only.
  * Errors: QUERY_LIMIT, GROUP_LIMIT, GLOBAL_LIMIT, DATA_LIMIT; details by ration_query_refusal.
  * Cost: two loads, one store, no read-modify-write, no lock while credit lasts.
  * The published-counter protocol and its proof: memory/slot.c. */
-RATION_NODISCARD static inline ration_status ration_slot_try_charge(ration_slot *slot, int64_t bytes)
+RATION_NODISCARD static inline ration_status ration_slot_try_charge(ration_slot *slot,
+                                                                    int64_t bytes)
 {
 #ifdef RATION_UNGOVERNED
     (void)slot;
@@ -184,8 +195,8 @@ RATION_NODISCARD static inline ration_status ration_slot_try_charge(ration_slot 
 #endif
 }
 
-/* Gives back `bytes` (>= 0) charged before, by this or another slot of the same query. Owner only; cannot fail.
- * Cost: one load, one store, one compare. */
+/* Gives back `bytes` (>= 0) charged before, by this or another slot of the same query. Owner only;
+ * cannot fail. Cost: one load, one store, one compare. */
 static inline void ration_slot_release(ration_slot *slot, int64_t bytes)
 {
 #ifdef RATION_UNGOVERNED
@@ -200,24 +211,32 @@ static inline void ration_slot_release(ration_slot *slot, int64_t bytes)
 #endif
 }
 
-/* Charges bytes that exist already; cannot refuse. What does not fit is counted as unchecked. Owner only. */
+/* Charges bytes that exist already; cannot refuse. What does not fit is counted as unchecked. Owner
+ * only. */
 RATION_PUBLIC void ration_slot_charge(ration_slot *slot, int64_t bytes);
 
-/* Charges the most there is between `at_least` and `up_to`, and says how much. Owner only. Errors as try_charge. */
-RATION_NODISCARD RATION_PUBLIC ration_status ration_slot_try_charge_between(ration_slot *slot, int64_t at_least,
-                                                                            int64_t up_to, int64_t *out_charged);
+/* Charges the most there is between `at_least` and `up_to`, and says how much. Owner only. Errors
+ * as try_charge. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_slot_try_charge_between(ration_slot *slot,
+                                                                            int64_t at_least,
+                                                                            int64_t up_to,
+                                                                            int64_t *out_charged);
 
-/* -------------------------------------------------------------------------------- governor and pools */
+/* --------------------------------------------------------------------------- governor and pools */
 
-/* Opens a governor: root pool with the limit of `limits` (derived from the machine when limit_bytes is 0),
- * below it the pools `data` and `queries`. Threads: the governor may be used from any thread.
- * Errors: CONFIG (values out of range), ENVIRONMENT (derived limit not positive), NO_MEMORY. */
+/* Opens a governor: root pool with the limit of `limits` (derived from the machine when limit_bytes
+ * is 0), below it the pools `data` and `queries`. Threads: the governor may be used from any
+ * thread. Errors: CONFIG (values out of range), ENVIRONMENT (derived limit not positive),
+ * NO_MEMORY. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_open(const ration_limits *limits,
-                                                                  ration_governor **out_governor, ration_error *error);
+                                                                  ration_governor **out_governor,
+                                                                  ration_error *error);
 /* Closes it. Every query must be closed before (checked builds abort). */
 RATION_PUBLIC void ration_governor_close(ration_governor *governor);
-/* Sets the root's limit; live. A cut is accepted at once: idle credit is recalled, nothing new is granted above it. */
-RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_set_limit(ration_governor *governor, int64_t limit_bytes);
+/* Sets the root's limit; live. A cut is accepted at once: idle credit is recalled, nothing new is
+ * granted above it. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_set_limit(ration_governor *governor,
+                                                                       int64_t limit_bytes);
 /* The pools everybody has; owned by the governor. */
 RATION_PUBLIC ration_pool *ration_governor_root(ration_governor *governor);
 RATION_PUBLIC ration_pool *ration_governor_data(ration_governor *governor);
@@ -225,7 +244,8 @@ RATION_PUBLIC ration_pool *ration_governor_queries(ration_governor *governor);
 /* "membarrier" or "seq_cst": how store-load order is supplied to slots. */
 RATION_PUBLIC const char *ration_governor_ordering(const ration_governor *governor);
 
-/* A reading of one pool. charged + credit = granted <= limit, but for unchecked bytes and a cut limit. */
+/* A reading of one pool. charged + credit = granted <= limit, but for unchecked bytes and a cut
+ * limit. */
 typedef struct ration_pool_figures {
     size_t size;
     int64_t limit_bytes; /* INT64_MAX = none of its own */
@@ -242,87 +262,98 @@ typedef struct ration_pool_figures {
 RATION_PUBLIC void ration_pool_read(ration_pool *pool, ration_pool_figures *out_figures);
 /* "root/queries/q17"; writes at most `capacity` bytes with the NUL. */
 RATION_PUBLIC void ration_pool_path(const ration_pool *pool, char *text, size_t capacity);
-/* Audit: does the sum over slots and children equal the pools' words, in the whole tree below? Writes the first
- * difference into `text`. Any thread, any time. */
+/* Audit: does the sum over slots and children equal the pools' words, in the whole tree below?
+ * Writes the first difference into `text`. Any thread, any time. */
 RATION_PUBLIC bool ration_pool_check(ration_pool *pool, char *text, size_t capacity);
 
-/* ------------------------------------------------------------------------------------------- query */
+/* ---------------------------------------------------------------------------------------- query */
 
 /* Why a query was refused memory. A value, filled without allocating. */
 typedef struct ration_refusal {
     size_t size;
     ration_status status;
-    char pool[96];            /* path of the pool whose limit it is */
-    int64_t limit_bytes;      /* that pool's limit */
-    int64_t charged_bytes;    /* charged below that pool at the instant of the refusal */
-    int64_t asked_bytes;      /* what did not fit */
-    char query[64];           /* who asked */
-    char site[64];            /* where: operator or guard */
-    int64_t query_bytes;      /* what the asker held */
-    char holder[64];          /* the query that holds most below that pool */
-    char holder_site[64];     /* its largest operator, "" when unknown */
+    char pool[96];         /* path of the pool whose limit it is */
+    int64_t limit_bytes;   /* that pool's limit */
+    int64_t charged_bytes; /* charged below that pool at the instant of the refusal */
+    int64_t asked_bytes;   /* what did not fit */
+    char query[64];        /* who asked */
+    char site[64];         /* where: operator or guard */
+    int64_t query_bytes;   /* what the asker held */
+    char holder[64];       /* the query that holds most below that pool */
+    char holder_site[64];  /* its largest operator, "" when unknown */
     int64_t holder_bytes;
-    int64_t recalled_bytes;   /* idle credit brought home before the answer */
-    int64_t purged_bytes;     /* retained pages given back before the answer */
-    char key[48];             /* the key of memory.yaml to turn */
-    int64_t key_bytes;        /* the least value of it under which this ask would have been granted */
+    int64_t recalled_bytes; /* idle credit brought home before the answer */
+    int64_t purged_bytes;   /* retained pages given back before the answer */
+    char key[48];           /* the key of memory.yaml to turn */
+    int64_t key_bytes;      /* the least value of it under which this ask would have been granted */
 } ration_refusal;
 
-/* At most 12 lines; the first reads "memory limit exceeded: <charged> + <asked> > <limit> bytes (<pool>)".
- * Returns the length without the final NUL. */
-RATION_PUBLIC size_t ration_refusal_format(const ration_refusal *refusal, char *text, size_t capacity);
+/* At most 12 lines; the first reads "memory limit exceeded: <charged> + <asked> > <limit> bytes
+ * (<pool>)". Returns the length without the final NUL. */
+RATION_PUBLIC size_t ration_refusal_format(const ration_refusal *refusal, char *text,
+                                           size_t capacity);
 
+/* How to open a query; all zeros but `size` are the defaults. */
 typedef struct ration_query_options {
-    size_t size;          /* sizeof(ration_query_options) */
-    const char *name;     /* shown in reports and refusals; NULL = "q<number>" */
-    int64_t limit_bytes;  /* 0 = query_limit_bytes of memory.yaml */
-    int64_t rows_max;     /* 0 = query_rows_max of memory.yaml */
-    int64_t time_ms_max;  /* 0 = query_time_ms_max of memory.yaml */
+    size_t size;         /* sizeof(ration_query_options) */
+    const char *name;    /* shown in reports and refusals; NULL = "q<number>" */
+    int64_t limit_bytes; /* 0 = query_limit_bytes of memory.yaml */
+    int64_t rows_max;    /* 0 = query_rows_max of memory.yaml */
+    int64_t time_ms_max; /* 0 = query_time_ms_max of memory.yaml */
 } ration_query_options;
 
-/* Opens a query: a pool below `queries`. `options` may be NULL. Errors: NO_MEMORY, INVALID_ARGUMENT. */
-RATION_NODISCARD RATION_PUBLIC ration_status ration_query_open(ration_governor *governor, const ration_query_options *options,
-                                                               ration_query **out_query, ration_error *error);
+/* Opens a query: a pool below `queries`. `options` may be NULL. Errors: NO_MEMORY,
+ * INVALID_ARGUMENT. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_query_open(ration_governor *governor,
+                                                               const ration_query_options *options,
+                                                               ration_query **out_query,
+                                                               ration_error *error);
 /* A slot for the calling worker. The query owns it until close. Errors: NO_SLOT, NO_MEMORY. */
-RATION_NODISCARD RATION_PUBLIC ration_status ration_query_slot(ration_query *query, ration_slot **out_slot);
+RATION_NODISCARD RATION_PUBLIC ration_status ration_query_slot(ration_query *query,
+                                                               ration_slot **out_slot);
 /* Asks the query to stop: the next settle of each worker answers CANCELLED. Any thread. */
 RATION_PUBLIC void ration_query_cancel(ration_query *query);
 /* The query's sticky status: the first error of any worker. Any thread. */
 RATION_PUBLIC ration_status ration_query_status(const ration_query *query);
-/* Copies the first refusal; false when there was none. Called by the worker that was refused, or after all have stopped. */
+/* Copies the first refusal; false when there was none. Called by the worker that was refused, or
+ * after all have stopped. */
 RATION_PUBLIC bool ration_query_refusal(const ration_query *query, ration_refusal *out_refusal);
 RATION_PUBLIC ration_pool *ration_query_pool(ration_query *query);
-/* Sweeps what guards still hold, returns all slots, closes the pool. Afterwards the pool reads 0. Every worker must
- * have stopped. */
+/* Sweeps what guards still hold, returns all slots, closes the pool. Afterwards the pool reads 0.
+ * Every worker must have stopped. */
 RATION_PUBLIC void ration_query_close(ration_query *query);
 
-/* ------------------------------------------------------------------------------------------- guard */
+/* ---------------------------------------------------------------------------------------- guard */
 
-/* A scoped, row-counted holder of bytes at one site of one query. A value: it may live on the stack, in an iterator or
- * in a coroutine's frame, and be carried between threads with its slot. What it holds is counted in the slot, so a
- * guard lost to longjmp is swept when the query closes. It stays armed after a refusal. */
+/* A scoped, row-counted holder of bytes at one site of one query. A value: it may live on the
+ * stack, in an iterator or in a coroutine's frame, and be carried between threads with its slot.
+ * What it holds is counted in the slot, so a guard lost to longjmp is swept when the query closes.
+ * It stays armed after a refusal. */
 typedef struct ration_guard {
     ration_slot *slot;
-    const char *site;    /* kept by pointer: static text */
+    const char *site; /* kept by pointer: static text */
     int64_t held_bytes;
-    int64_t rows_left;   /* until the next settle */
-    int64_t bytes_left;  /* until the next settle */
+    int64_t rows_left;  /* until the next settle */
+    int64_t bytes_left; /* until the next settle */
     int64_t rows_interval;
     int64_t bytes_interval;
 } ration_guard;
 
 /* Starts a guard. `site` must outlive it (a literal). Cost: no lock, no allocation. */
 RATION_PUBLIC void ration_guard_begin(ration_guard *guard, ration_slot *slot, const char *site);
-/* The slow half of ration_guard_row: looks for cancel, deadline and budgets, and adapts the interval to the width of
- * the rows and the headroom. */
+/* The slow half of ration_guard_row: looks for cancel, deadline and budgets, and adapts the
+ * interval to the width of the rows and the headroom. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_guard_settle(ration_guard *guard);
 /* Records why `status` was answered at this guard's site; called by ration_guard_row. */
-RATION_NODISCARD RATION_PUBLIC ration_status ration_guard_refused(ration_guard *guard, ration_status status, int64_t bytes);
+RATION_NODISCARD RATION_PUBLIC ration_status ration_guard_refused(ration_guard *guard,
+                                                                  ration_status status,
+                                                                  int64_t bytes);
 /* Gives back all that the guard holds. Ending twice is harmless. */
 RATION_PUBLIC void ration_guard_end(ration_guard *guard);
 
-/* Charges one row of `bytes`, and settles every N rows or B bytes. After a refusal nothing was charged for this row and
- * the guard is as before. Errors: as ration_slot_try_charge; CANCELLED, DEADLINE, ROW_BUDGET at a settle. */
+/* Charges one row of `bytes`, and settles every N rows or B bytes. After a refusal nothing was
+ * charged for this row and the guard is as before. Errors: as ration_slot_try_charge; CANCELLED,
+ * DEADLINE, ROW_BUDGET at a settle. */
 RATION_NODISCARD static inline ration_status ration_guard_row(ration_guard *guard, int64_t bytes)
 {
 #ifdef RATION_UNGOVERNED
@@ -344,18 +375,21 @@ RATION_NODISCARD static inline ration_status ration_guard_row(ration_guard *guar
 #endif
 }
 
-/* Declares a guard that ends with its scope (return, break, goto; not longjmp: then the query sweeps it). */
-#define RATION_GUARD(name, slot, site)                                                                     \
-    ration_guard name __attribute__((cleanup(ration_guard_end)));                                          \
+/* Declares a guard that ends with its scope (return, break, goto; not longjmp: then the query
+ * sweeps it). */
+#define RATION_GUARD(name, slot, site)                                                             \
+    ration_guard name __attribute__((cleanup(ration_guard_end)));                                  \
     ration_guard_begin(&name, (slot), (site))
 
-/* ----------------------------------------------------------------------------------------- context */
+/* -------------------------------------------------------------------------------------- context */
 
-/* A region of memory with a parent, named and behaving as PostgreSQL's memory contexts do: deleting a context deletes
- * its children; callbacks run in reverse order of registration, children before parents. Charged to the slot by the
- * block, never per allocation. One thread at a time, the slot's owner. */
+/* A region of memory with a parent, named and behaving as PostgreSQL's memory contexts do: deleting
+ * a context deletes its children; callbacks run in reverse order of registration, children before
+ * parents. Charged to the slot by the block, never per allocation. One thread at a time, the slot's
+ * owner. */
 typedef struct ration_context ration_context;
 
+/* How a context allocates. */
 typedef enum ration_context_kind {
     RATION_CONTEXT_BUMP, /* no headers, no free: released by reset or delete only */
     RATION_CONTEXT_SET   /* general: free lists of power-of-two sizes, free and reallocate */
@@ -368,27 +402,32 @@ typedef struct ration_context_callback {
     struct ration_context_callback *next; /* the context's */
 } ration_context_callback;
 
-/* Creates a context below `parent`, or a root of a tree when parent is NULL. `name` is kept by pointer.
- * Errors: the limits' statuses, NO_MEMORY. */
-RATION_NODISCARD RATION_PUBLIC ration_status ration_context_create(ration_context *parent, ration_slot *slot,
-                                                                   ration_context_kind kind, const char *name,
+/* Creates a context below `parent`, or a root of a tree when parent is NULL. `name` is kept by
+ * pointer. Errors: the limits' statuses, NO_MEMORY. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_context_create(ration_context *parent,
+                                                                   ration_slot *slot,
+                                                                   ration_context_kind kind,
+                                                                   const char *name,
                                                                    ration_context **out_context);
-/* `bytes` aligned to 16 (set) or 8 (bump), or NULL when a block was refused: ration_context_status says why.
- * Zero bytes give a valid pointer. */
+/* `bytes` aligned to 16 (set) or 8 (bump), or NULL when a block was refused: ration_context_status
+ * says why. Zero bytes give a valid pointer. */
 RATION_PUBLIC void *ration_context_allocate(ration_context *context, size_t bytes);
 RATION_PUBLIC void *ration_context_allocate_zero(ration_context *context, size_t bytes);
-/* Set contexts only. Grows or shrinks; contents kept; NULL on refusal, and then the old block is as it was. */
+/* Set contexts only. Grows or shrinks; contents kept; NULL on refusal, and then the old block is as
+ * it was. */
 RATION_PUBLIC void *ration_context_reallocate(ration_context *context, void *memory, size_t bytes);
 /* Set contexts only. */
 RATION_PUBLIC void ration_context_free(ration_context *context, void *memory);
-/* Why an allocation of this context last returned NULL; RATION_OK when none has since create or reset. */
+/* Why an allocation of this context last returned NULL; RATION_OK when none has since create or
+ * reset. */
 RATION_PUBLIC ration_status ration_context_status(const ration_context *context);
 /* Callbacks, then children deleted, then all memory given up but the first block. */
 RATION_PUBLIC void ration_context_reset(ration_context *context);
 /* Callbacks, children, all memory, the context itself. NULL is ignored. */
 RATION_PUBLIC void ration_context_delete(ration_context *context);
 /* Runs `callback->call` once, at the next reset or delete. Cannot fail. */
-RATION_PUBLIC void ration_context_on_reset(ration_context *context, ration_context_callback *callback);
+RATION_PUBLIC void ration_context_on_reset(ration_context *context,
+                                           ration_context_callback *callback);
 /* Moves the subtree under another parent of the same slot. O(1). */
 RATION_PUBLIC void ration_context_set_parent(ration_context *context, ration_context *parent);
 /* Bytes in blocks, of the context alone or with all below. Any thread may read the first. */

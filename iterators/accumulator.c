@@ -166,8 +166,7 @@ static void sum_doubles(const rn_accumulator *accumulator, const rn_column *colu
     }
 }
 
-/* ---------------------------------------------------------------------------- least and greatest
- */
+/* --------------------------------------------------------------------------- least and greatest */
 
 static void compare_words(const rn_accumulator *accumulator, const rn_column *column, uint32_t rows,
                           const rn_row *const *groups)

@@ -57,8 +57,7 @@ typedef struct join_state {
     bool built, ended;
 } join_state;
 
-/* ----------------------------------------------------------------------------------------------
- * plan */
+/* ----------------------------------------------------------------------------------------- plan */
 
 static bool joins_columns(const join_args *args)
 {
@@ -203,8 +202,7 @@ static void join_explain(const rn_plan_node *node, rn_text *text)
     }
 }
 
-/* ----------------------------------------------------------------------------------------------
- * open */
+/* ----------------------------------------------------------------------------------------- open */
 
 /* Room for an input's columns and `more` of the operator's own. */
 static rn_column *extend_columns(rn_operator *op, uint32_t input, uint32_t more, rn_batch *batch)
@@ -275,8 +273,7 @@ static ration_status join_open(rn_operator *op)
                               args->held_count - args->key_count, &state->reader);
 }
 
-/* ---------------------------------------------------------------------------------------------
- * build */
+/* ---------------------------------------------------------------------------------------- build */
 
 static const rn_row *row_link(const join_state *state, const rn_row *row)
 {
@@ -360,8 +357,7 @@ static ration_status build_side(rn_operator *op)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------
- * probe */
+/* ---------------------------------------------------------------------------------------- probe */
 
 /* Pulls the next probe batch and looks its rows up; ended = there is none. */
 static ration_status pull_probe(rn_operator *op)

@@ -80,8 +80,7 @@ void rn_sorter_keys(const rn_sorter *sorter, const rn_batch *batch, uint64_t *ke
     rn_sort_keys(&batch->columns[first->column], batch->rows, first->descending, keys);
 }
 
-/* ----------------------------------------------------------------------------------- sorting one
- * run */
+/* ------------------------------------------------------------------------------ sorting one run */
 
 static void sort_by_insertion(const rn_sorter *sorter, sort_entry *entries, uint32_t count)
 {
@@ -126,8 +125,7 @@ static void sort_run(rn_sorter *sorter, struct rn_sort_run *run)
     }
 }
 
-/* --------------------------------------------------------------------------------------------
- * adding */
+/* --------------------------------------------------------------------------------------- adding */
 
 static uint32_t grown_heap(uint32_t capacity)
 {
@@ -212,8 +210,7 @@ ration_status rn_sorter_add(rn_sorter *sorter, const rn_batch *batch, const uint
     return RATION_OK;
 }
 
-/* -------------------------------------------------------------------------------------------
- * merging */
+/* -------------------------------------------------------------------------------------- merging */
 
 static bool head_before(const rn_sorter *sorter, uint32_t a, uint32_t b)
 {

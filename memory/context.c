@@ -32,8 +32,7 @@ static void publish_bytes(ration_context *context, int64_t bytes)
     context->peak_bytes = RN_MAX(context->peak_bytes, bytes);
 }
 
-/* -------------------------------------------------------------------------------------------
- * blocks */
+/* --------------------------------------------------------------------------------------- blocks */
 
 rn_region_block *rn_region_grow(ration_context *context, int64_t block_bytes)
 {
@@ -103,8 +102,7 @@ void *rn_region_allocate_alone(ration_context *context, int64_t chunk_bytes)
     return block + 1;
 }
 
-/* ---------------------------------------------------------------------------------------------
- * tree */
+/* ----------------------------------------------------------------------------------------- tree */
 
 static void link_context(ration_context *context, ration_context *parent)
 {
@@ -259,8 +257,7 @@ void ration_context_set_parent(ration_context *context, ration_context *parent)
     link_context(context, parent);
 }
 
-/* ---------------------------------------------------------------------------------------
- * allocation */
+/* ----------------------------------------------------------------------------------- allocation */
 
 void *ration_context_allocate(ration_context *context, size_t bytes)
 {
@@ -279,8 +276,7 @@ ration_status ration_context_status(const ration_context *context)
     return context->status;
 }
 
-/* ------------------------------------------------------------------------------------------
- * reading */
+/* -------------------------------------------------------------------------------------- reading */
 
 const char *rn_context_name(const ration_context *context)
 {
@@ -318,8 +314,7 @@ int64_t ration_context_bytes(const ration_context *context, bool with_children)
     return bytes;
 }
 
-/* --------------------------------------------------------------------------------------------
- * bound */
+/* ---------------------------------------------------------------------------------------- bound */
 
 int64_t rn_context_chunk_bytes(const ration_context *context, size_t bytes)
 {

@@ -34,7 +34,7 @@
 /* Version 1 shows "no limit" as the largest multiple of a page below 2^63. */
 #define UNLIMITED_BYTES (INT64_C(1) << 62)
 
-/* ----------------------------------------------------------------------------------- notes */
+/* ---------------------------------------------------------------------------------------- notes */
 
 static void put_note(rn_text *note, const char *path, const char *what)
 {
@@ -71,7 +71,7 @@ static enum reading read_single(const char *sysroot, const char *path, int64_t *
     return READ_VALUE;
 }
 
-/* --------------------------------------------------------------------------------- sources */
+/* -------------------------------------------------------------------------------------- sources */
 
 struct survey {
     const char *sysroot;
@@ -166,7 +166,7 @@ static void read_rlimits(struct survey *survey)
     }
 }
 
-/* -------------------------------------------------------------------------- control groups */
+/* ------------------------------------------------------------------------------- control groups */
 
 /* A hierarchy with a memory controller as this process sees it. */
 struct hierarchy {
@@ -459,7 +459,7 @@ static void read_groups(struct survey *survey, int version)
     }
 }
 
-/* ------------------------------------------------------------------------------- interface */
+/* ------------------------------------------------------------------------------------ interface */
 
 ration_status rn_probe_read(const char *sysroot, rn_probe *out_probe, ration_error *error)
 {

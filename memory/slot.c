@@ -61,8 +61,7 @@
 #define FLOOR_CHUNKS 4 /* credit beyond this goes home at a release .. */
 #define KEEP_CHUNKS 2  /* .. down to this */
 
-/* ------------------------------------------------------------------------------- credit of one
- * slot */
+/* --------------------------------------------------------------------------- credit of one slot */
 
 /* Bytes that must be granted before the slot can charge `bytes`; INT64_MAX when no such sum exists.
  */
@@ -140,8 +139,7 @@ static void refill(rn_slot *slot, int64_t missing)
     slot->refills += 1;
 }
 
-/* -------------------------------------------------------------------------------------------
- * recall */
+/* --------------------------------------------------------------------------------------- recall */
 
 static void close_slot(const rn_ledger *ledger, rn_slot *slot)
 {
@@ -215,8 +213,7 @@ int64_t rn_pool_recall(ration_pool *pool)
     return home;
 }
 
-/* --------------------------------------------------------------------------------------------
- * asking */
+/* --------------------------------------------------------------------------------------- asking */
 
 /* Charged below `pool`; exact when it is drained. */
 static int64_t count_charged(ration_pool *top)
@@ -373,8 +370,7 @@ void ration_slot_release_slow(ration_slot *slot)
     rn_ledger_unlock(self->pool->ledger);
 }
 
-/* ------------------------------------------------------------------------------------- open and
- * close */
+/* ------------------------------------------------------------------------------- open and close */
 
 ration_status rn_slot_open(ration_pool *pool, void *owner, rn_slot **out_slot)
 {
@@ -430,8 +426,7 @@ bool rn_slot_check(rn_slot *slot)
     return holds;
 }
 
-/* ------------------------------------------------------------------------------- to and from a
- * pool */
+/* --------------------------------------------------------------------------- to and from a pool */
 
 /* Room for `bytes` from `pool` to the root, where pools that `other` lies below gain nothing by the
  * move. */

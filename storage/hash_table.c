@@ -83,8 +83,7 @@ struct rn_hash_table {
 
 _Static_assert(sizeof(partition) % sizeof(entry) == 0, "entries must not straddle a line");
 
-/* ----------------------------------------------------------------------------------------
- * addressing */
+/* ----------------------------------------------------------------------------------- addressing */
 
 static inline uint64_t kept_hash(uint64_t hash)
 {
@@ -132,8 +131,7 @@ static size_t partition_bytes(uint32_t capacity)
     return PARTITION_ALIGN + sizeof(partition) + capacity * sizeof(entry);
 }
 
-/* -------------------------------------------------------------------------------------- open and
- * close */
+/* ------------------------------------------------------------------------------- open and close */
 
 /* A partition of `table->capacity` empty slots, in the list but not in the directory. */
 static partition *add_partition(rn_hash_table *table)
@@ -203,8 +201,7 @@ int64_t rn_hash_table_count(const rn_hash_table *table)
     return table->count;
 }
 
-/* -------------------------------------------------------------------------------------------
- * growing */
+/* -------------------------------------------------------------------------------------- growing */
 
 /* Puts an entry into a partition that has room. */
 static void put_entry(const rn_hash_table *table, partition *into, uint64_t hash, uint64_t payload)
@@ -368,8 +365,7 @@ static partition *last_of_chain(const rn_hash_table *table, partition *first)
     return first;
 }
 
-/* --------------------------------------------------------------------------------------- insert,
- * find */
+/* --------------------------------------------------------------------------------- insert, find */
 
 ration_status rn_hash_table_insert(rn_hash_table *table, uint64_t hash, uint64_t payload)
 {
@@ -446,8 +442,7 @@ void rn_hash_table_prefetch(const rn_hash_table *table, uint64_t hash)
     __builtin_prefetch(home + 3); /* a short walk often ends in the next line */
 }
 
-/* ---------------------------------------------------------------------------------------------
- * bound */
+/* ---------------------------------------------------------------------------------------- bound */
 
 static uint32_t steps_for(uint64_t entries, uint32_t full)
 {
@@ -505,8 +500,7 @@ int64_t rn_hash_table_bound(rn_hash_table *table, const uint64_t *hashes, uint32
            (int64_t)blocks * rn_context_bound_one(table->context, partition_bytes(SLOTS_FULL));
 }
 
-/* ---------------------------------------------------------------------------------------------
- * check */
+/* ---------------------------------------------------------------------------------------- check */
 
 static const char *check_partition(const rn_hash_table *table, const partition *at)
 {

@@ -75,8 +75,7 @@ static rn_list view_list(const char *row, const void *slot)
     return list;
 }
 
-/* ------------------------------------------------------------------------------------------
- * comparing */
+/* ------------------------------------------------------------------------------------ comparing */
 
 /* A list of strings of a row (`row` set: elements hold offsets) or of a batch (`row` NULL). */
 typedef struct string_reader {
@@ -181,8 +180,7 @@ bool rn_row_equals(const rn_layout *layout, const rn_row *row, const rn_batch *b
     return true;
 }
 
-/* --------------------------------------------------------------------------------------------
- * reading */
+/* -------------------------------------------------------------------------------------- reading */
 
 static inline const char *row_or_zeros(const rn_row *row)
 {

@@ -54,8 +54,7 @@ typedef struct append_work {
     bool entries_set;
 } append_work;
 
-/* ------------------------------------------------------------------------------------------ layout
- */
+/* --------------------------------------------------------------------------------------- layout */
 
 void rn_layout_set(rn_layout *layout, const rn_type *types, uint32_t count)
 {
@@ -85,8 +84,7 @@ void rn_layout_set(rn_layout *layout, const rn_type *types, uint32_t count)
     }
 }
 
-/* ---------------------------------------------------------------------------------- open and close
- */
+/* ------------------------------------------------------------------------------- open and close */
 
 ration_status rn_rows_open(const rn_layout *layout, ration_context *parent, ration_slot *slot,
                            const char *name, int64_t max_row_bytes, rn_rows *out_rows)
@@ -126,8 +124,7 @@ void rn_rows_move(rn_rows *to, rn_rows *from)
     memset(from, 0, sizeof *from);
 }
 
-/* ----------------------------------------------------------------------------------------
- * measuring */
+/* ------------------------------------------------------------------------------------ measuring */
 
 static const rn_column *source_column(const rn_batch *batch, const uint32_t *columns, uint32_t c)
 {
@@ -231,8 +228,7 @@ static void start_work(append_work *work, const rn_rows *rows, const rn_batch *b
     }
 }
 
-/* -------------------------------------------------------------------------------------------
- * blocks */
+/* --------------------------------------------------------------------------------------- blocks */
 
 /* Payload of the block that comes after one of `capacity` (0 = none) to hold a row of `row_bytes`.
  */
@@ -317,8 +313,7 @@ int64_t rn_rows_bound(const rn_rows *rows, const rn_batch *batch, const uint32_t
     return bytes;
 }
 
-/* ----------------------------------------------------------------------------------------
- * appending */
+/* ------------------------------------------------------------------------------------ appending */
 
 /* The first words of every row: size, and the validity bits of the columns that have a value in
  * every row. */
@@ -523,8 +518,7 @@ ration_status rn_rows_append(rn_rows *rows, const rn_batch *batch, const uint32_
     return RATION_OK;
 }
 
-/* ------------------------------------------------------------------------------- walking and check
- */
+/* ---------------------------------------------------------------------------- walking and check */
 
 uint32_t rn_rows_next(const rn_rows *rows, rn_rows_cursor *cursor, const rn_row **out_rows,
                       uint32_t capacity)

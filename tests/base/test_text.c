@@ -19,7 +19,7 @@ static char buffer[4096];
         buffer;                                                                                    \
     }))
 
-/* -------------------------------------------------------------------------------- builder */
+/* -------------------------------------------------------------------------------------- builder */
 
 START_TEST(test_text__counts_beyond_its_capacity)
 {
@@ -135,7 +135,7 @@ START_TEST(test_text__finds_the_nearest_word)
 }
 END_TEST
 
-/* --------------------------------------------------------------------------------- numbers */
+/* -------------------------------------------------------------------------------------- numbers */
 
 struct number {
     const char *text;
@@ -361,7 +361,7 @@ START_TEST(test_text__puts_ratios)
 }
 END_TEST
 
-/* -------------------------------------------------------------------------------- calendar */
+/* ------------------------------------------------------------------------------------- calendar */
 
 /* Counts through 1200 years day by day, by the rule everybody knows. */
 START_TEST(test_text__calendar_counts_day_by_day)
@@ -497,7 +497,7 @@ START_TEST(test_text__timestamps_round_trip)
 }
 END_TEST
 
-/* ---------------------------------------------------------------------------------- errors */
+/* --------------------------------------------------------------------------------------- errors */
 
 START_TEST(test_error__formats_what_it_knows)
 {

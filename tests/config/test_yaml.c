@@ -29,7 +29,7 @@ static void close_text(void)
     ck_assert_int_eq(rn_heap_bytes(), 0);
 }
 
-/* ------------------------------------------------------------------------------------ tree */
+/* ----------------------------------------------------------------------------------------- tree */
 
 START_TEST(test_yaml__folds_events_into_a_tree)
 {
@@ -209,7 +209,7 @@ START_TEST(test_yaml__refuses_too_many_keys)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------ file */
+/* ----------------------------------------------------------------------------------------- file */
 
 static char *fill(size_t length)
 {
@@ -276,7 +276,7 @@ START_TEST(test_yaml__refuses_what_is_no_file)
 }
 END_TEST
 
-/* --------------------------------------------------------------------------------- readers */
+/* -------------------------------------------------------------------------------------- readers */
 
 static const char *const colours[] = {"red", "green", "blue"};
 static const char *const known[] = {"rows", "ratio",  "bytes",  "flag",
@@ -464,7 +464,7 @@ START_TEST(test_values__open_ranges_read_well)
 }
 END_TEST
 
-/* ---------------------------------------------------------------------------------- faults */
+/* --------------------------------------------------------------------------------------- faults */
 
 /* Fails the nth allocation, once and for ever, until one run gets through. */
 START_TEST(test_yaml__survives_every_failed_allocation)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The bundled workload over a small generated network, four workers at once: first with room for all, then at a limit small
- * enough to refuse about a third. Nothing is ever above the limit, every refusal is complete, every pool reads 0 afterwards, and
- * the queries that completed give the rows they gave before. */
+ * The bundled workload over a small generated network, four workers at once: first with room for
+ * all, then at a limit small enough to refuse about a third. Nothing is ever above the limit, every
+ * refusal is complete, every pool reads 0 afterwards, and the queries that completed give the rows
+ * they gave before. */
 #include "executor/replay.h"
 #include "iterators/registry.h"
 #include "storage/generate.h"
@@ -56,7 +57,9 @@ static void open_crew(crew *c, int64_t limit_bytes)
     limits.limit_bytes = limit_bytes;
     support_ok(ration_governor_open(&limits, &c->governor, &error), &error);
     ck_assert_int_eq(rn_slot_open(ration_governor_data(c->governor), NULL, &c->slot), RATION_OK);
-    support_ok(rn_workload_open(support_path("workloads/snb.yaml"), &c->slot->hot, &c->workload, &error), &error);
+    support_ok(
+        rn_workload_open(support_path("workloads/snb.yaml"), &c->slot->hot, &c->workload, &error),
+        &error);
     snprintf(path, sizeof path, "%s/manifest.yaml", folder);
     rn_graph_options options = {.slot = &c->slot->hot};
     support_ok(rn_graph_load(path, &options, &c->graph, &error), &error);
@@ -88,7 +91,8 @@ static void close_crew(crew *c)
     ration_pool_figures figures;
     ration_pool_read(ration_governor_queries(c->governor), &figures);
     ck_assert_int_eq(figures.granted_bytes, 0);
-    ck_assert_msg(ration_pool_check(ration_governor_root(c->governor), text, sizeof text), "%s", text);
+    ck_assert_msg(ration_pool_check(ration_governor_root(c->governor), text, sizeof text), "%s",
+                  text);
     rn_graph_close(c->graph);
     ration_pool_read(ration_governor_data(c->governor), &figures);
     ck_assert_int_eq(figures.charged_bytes, 0);

@@ -221,9 +221,12 @@ END_TEST
 
 START_TEST(test_workload__reads_a_recorded_trace)
 {
-    static const char *const templates[] = {"cotag", "fof_likes_distinct", "fof_posts_sort", "fof_tag_group",
-                                            "friendposts_top", "khop2", "khop3", "lsqb4", "lsqb5", "msg_hash",
-                                            "pairs_distinct", "pairs_sort"};
+    static const char *const templates[] = {"cotag",           "fof_likes_distinct",
+                                            "fof_posts_sort",  "fof_tag_group",
+                                            "friendposts_top", "khop2",
+                                            "khop3",           "lsqb4",
+                                            "lsqb5",           "msg_hash",
+                                            "pairs_distinct",  "pairs_sort"};
     const char *path = data_path("traces/trace_pg_snb.csv");
     if (path == NULL) {
         return;
@@ -231,9 +234,14 @@ START_TEST(test_workload__reads_a_recorded_trace)
     open_all();
     char text[4000];
     rn_text over = rn_text_over(text, sizeof text);
-    rn_text_format(&over, "plans: plans.yaml\narrivals: { trace: %s, query: template, parameter: param, speed: 10 }\nqueries:\n", path);
+    rn_text_format(&over,
+                   "plans: plans.yaml\narrivals: { trace: %s, query: template, parameter: param, "
+                   "speed: 10 }\nqueries:\n",
+                   path);
     for (size_t i = 0; i < RN_COUNT(templates); i++) {
-        rn_text_format(&over, "  - { name: %s, plan: numbers, parameters: { n: { trace: parameter } } }\n", templates[i]);
+        rn_text_format(&over,
+                       "  - { name: %s, plan: numbers, parameters: { n: { trace: parameter } } }\n",
+                       templates[i]);
     }
     rn_workload workload;
     ration_error error;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Any bytes as a workload file: an error with a place or a workload whose arrivals come in order; nothing left. */
+ * Any bytes as a workload file: an error with a place or a workload whose arrivals come in order;
+ * nothing left. */
 #include "executor/workload.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,7 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rn_workload workload;
     ration_error error;
     /* The seeds name a plan file beside this target, so that the queries are reached. */
-    ration_status status = rn_workload_parse("tests/fuzz/corpus/workload/w", (const char *)data, size, &slot->hot, &workload, &error);
+    ration_status status = rn_workload_parse("tests/fuzz/corpus/workload/w", (const char *)data,
+                                             size, &slot->hot, &workload, &error);
     if (status == RATION_OK) {
         rn_arrivals cursor = {0};
         rn_arrival arrival;

@@ -5,10 +5,13 @@
 #include "tests/world.h"
 
 static const char all_kinds[] =
-    "- range: { rows: 9000, columns: { i: { random: int64, min: -50, max: 50, nulls: 0.1 }, d: { random: double, min: -1, max: 1, nulls: 0.1 }, "
-    "s: { random: string, width: 20, distinct: 40, nulls: 0.1 }, t: { random: string, width: 3, distinct: 9 } } }\n";
+    "- range: { rows: 9000, columns: { i: { random: int64, min: -50, max: 50, nulls: 0.1 }, d: { "
+    "random: double, min: -1, max: 1, nulls: 0.1 }, "
+    "s: { random: string, width: 20, distinct: 40, nulls: 0.1 }, t: { random: string, width: 3, "
+    "distinct: 9 } } }\n";
 
-/* Reads the sorted rows back through the engine and compares neighbours by what a plan can say about them. */
+/* Reads the sorted rows back through the engine and compares neighbours by what a plan can say
+ * about them. */
 static void expect_order(rn_test_world *world, const char *keys, const char *columns)
 {
     char plan[1200];
@@ -54,9 +57,11 @@ END_TEST
 START_TEST(test_sort__nulls_last_ties_by_the_whole_row)
 {
     rn_test_world world;
-    rn_test_open(&world, NULL,
-                 "--- g.yaml\nnodes:\n  N: { file: n.csv, columns: { id: int64, x: double, s: string } }\n"
-                 "--- n.csv\n1,nan,b\n2,,a\n3,-0,z\n4,0,a\n5,-inf,c\n6,inf,longer than twelve bytes\n7,0,a\n8,nan,longer than twelve bytez\n");
+    rn_test_open(
+        &world, NULL,
+        "--- g.yaml\nnodes:\n  N: { file: n.csv, columns: { id: int64, x: double, s: string } }\n"
+        "--- n.csv\n1,nan,b\n2,,a\n3,-0,z\n4,0,a\n5,-inf,c\n6,inf,longer than twelve "
+        "bytes\n7,0,a\n8,nan,longer than twelve bytez\n");
     const char *scan = "- scan: { label: N, as: n }\n- project: { x: n.x, s: n.s, id: n.id }\n";
     char plan[300];
     snprintf(plan, sizeof plan, "%s- sort: [x]\n", scan);
@@ -71,7 +76,8 @@ START_TEST(test_sort__nulls_last_ties_by_the_whole_row)
         rest = end + 1;
     }
     rn_test_result_free(&result);
-    snprintf(plan, sizeof plan, "%s- project: { x: x, id: id }\n- sort: [x desc]\n- project: { id: id }\n", scan);
+    snprintf(plan, sizeof plan,
+             "%s- project: { x: x, id: id }\n- sort: [x desc]\n- project: { id: id }\n", scan);
     rn_test_rows_ordered(&world, plan, "1\n8\n6\n3\n4\n7\n5\n2\n");
     snprintf(plan, sizeof plan, "%s- sort: [s desc]\n- project: { id: id }\n", scan);
     rn_test_rows_ordered(&world, plan, "3\n8\n6\n5\n1\n4\n7\n2\n");
@@ -83,13 +89,17 @@ START_TEST(test_sort__equal_rows_and_no_rows)
 {
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
-    rn_test_rows_ordered(&world, "- range: { rows: 0, columns: { i: sequence } }\n- sort: [i]\n", "");
-    rn_test_result same = rn_test_run(
-        &world, "- range: { rows: 20000, columns: { i: { random: int64, min: 3, max: 3 } } }\n- sort: [i desc]\n", 0);
+    rn_test_rows_ordered(&world, "- range: { rows: 0, columns: { i: sequence } }\n- sort: [i]\n",
+                         "");
+    rn_test_result same = rn_test_run(&world,
+                                      "- range: { rows: 20000, columns: { i: { random: int64, min: "
+                                      "3, max: 3 } } }\n- sort: [i desc]\n",
+                                      0);
     ck_assert_int_eq(same.rows, 20000);
     rn_test_result_free(&same);
     rn_test_rows_ordered(&world,
-                         "- range: { rows: 12345, columns: { i: { sequence: 12345, step: -1 } } }\n- sort: [i]\n- limit: 3\n",
+                         "- range: { rows: 12345, columns: { i: { sequence: 12345, step: -1 } } "
+                         "}\n- sort: [i]\n- limit: 3\n",
                          "1\n2\n3\n");
     rn_test_close(&world);
 }
@@ -100,7 +110,8 @@ START_TEST(test_sort__carries_lists)
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
     rn_test_rows_ordered(&world,
-                         "- range: { rows: 4, columns: { i: sequence, s: { random: string, width: 20, distinct: 1 } } }\n"
+                         "- range: { rows: 4, columns: { i: sequence, s: { random: string, width: "
+                         "20, distinct: 1 } } }\n"
                          "- project: { i: \"i % 2\", s: s }\n"
                          "- aggregate: { by: [i], compute: { l: collect(s) } }\n"
                          "- sort: [i desc]\n- project: { i: i, n: length(l) }\n",
@@ -116,7 +127,8 @@ START_TEST(test_sort__bad_plans)
     static const char *const bad[] = {"[]", "[x]", "[i up]", "[i, i]", "{ i: desc }"};
     for (size_t i = 0; i < RN_COUNT(bad); i++) {
         char plan[200];
-        snprintf(plan, sizeof plan, "- range: { rows: 1, columns: { i: sequence } }\n- sort: %s\n", bad[i]);
+        snprintf(plan, sizeof plan, "- range: { rows: 1, columns: { i: sequence } }\n- sort: %s\n",
+                 bad[i]);
         rn_test_result result = rn_test_run(&world, plan, 0);
         ck_assert_msg(result.status == RATION_PLAN, "%s: %s", bad[i], result.message);
         ck_assert_msg(strstr(result.message, "sort: ") != NULL, "%s", result.message);
@@ -128,7 +140,8 @@ END_TEST
 
 START_TEST(test_sort__sweep_and_faults)
 {
-    static const char plan[] = "- range: { rows: 6000, columns: { k: { random: int64, min: 0, max: 500 }, s: { random: string, width: 30 } } }\n"
+    static const char plan[] = "- range: { rows: 6000, columns: { k: { random: int64, min: 0, max: "
+                               "500 }, s: { random: string, width: 30 } } }\n"
                                "- sort: [k desc, s]\n";
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
@@ -147,7 +160,8 @@ START_TEST(test_sorter__bound_is_true)
     rn_schema schema = {1, &field};
     rn_order order = {0, false};
     rn_sorter sorter = {.context = NULL};
-    ck_assert_int_eq(rn_sorter_open(&schema, &order, 1, NULL, &world.slot->hot, 65536, &sorter), RATION_OK);
+    ck_assert_int_eq(rn_sorter_open(&schema, &order, 1, NULL, &world.slot->hot, 65536, &sorter),
+                     RATION_OK);
     static int64_t values[RN_BATCH_ROWS_MAX];
     static uint64_t keys[RN_BATCH_ROWS_MAX];
     rn_column column = {field.type, values, NULL, NULL};
@@ -158,7 +172,9 @@ START_TEST(test_sorter__bound_is_true)
             values[row] = (int64_t)rn_random(&state);
         }
         rn_sorter_keys(&sorter, &batch, keys);
-        ck_assert_int_eq(rn_slot_prepay(world.slot, rn_sorter_bound(&sorter, &batch, NULL, batch.rows)), RATION_OK);
+        ck_assert_int_eq(
+            rn_slot_prepay(world.slot, rn_sorter_bound(&sorter, &batch, NULL, batch.rows)),
+            RATION_OK);
         int64_t used = rn_slot_used(world.slot);
         ck_assert_int_eq(rn_sorter_add(&sorter, &batch, keys, NULL, batch.rows), RATION_OK);
         ck_assert_int_eq(rn_slot_used(world.slot), used);
@@ -172,8 +188,12 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        test_sort__orders_many_chunks, test_sort__nulls_last_ties_by_the_whole_row, test_sort__equal_rows_and_no_rows,
-        test_sort__carries_lists,      test_sort__bad_plans,                        test_sort__sweep_and_faults,
+        test_sort__orders_many_chunks,
+        test_sort__nulls_last_ties_by_the_whole_row,
+        test_sort__equal_rows_and_no_rows,
+        test_sort__carries_lists,
+        test_sort__bad_plans,
+        test_sort__sweep_and_faults,
         test_sorter__bound_is_true,
     };
     return support_run("sort", tests, RN_COUNT(tests));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/world.h"
 
-#define SOURCE                                                                                                                       \
-    "- range: { rows: 30000, columns: { k: { random: int64, min: 0, max: 2000, nulls: 0.2 }, s: { random: string, width: 20, distinct: 500 }, " \
+#define SOURCE                                                                                     \
+    "- range: { rows: 30000, columns: { k: { random: int64, min: 0, max: 2000, nulls: 0.2 }, s: "  \
+    "{ random: string, width: 20, distinct: 500 }, "                                               \
     "d: { random: double, min: -5, max: 5, nulls: 0.5 } } }\n"
 
 /* topk must give what sort and limit give. */
@@ -39,7 +40,8 @@ START_TEST(test_topk__of_a_descending_input_prunes_again_and_again)
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
     rn_test_rows_ordered(&world,
-                         "- range: { rows: 100000, columns: { i: { sequence: 100000, step: -1 } } }\n- topk: { rows: 3, by: [i] }\n",
+                         "- range: { rows: 100000, columns: { i: { sequence: 100000, step: -1 } } "
+                         "}\n- topk: { rows: 3, by: [i] }\n",
                          "1\n2\n3\n");
     rn_test_close(&world);
 }
@@ -49,10 +51,12 @@ START_TEST(test_topk__holds_little_of_a_long_input)
 {
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
-    rn_test_result result = rn_test_run(
-        &world, "- range: { rows: 300000, columns: { i: { random: int64, min: 0, max: 1000000 }, s: { random: string, width: 50 } } }\n"
-                "- topk: { rows: 10, by: [i, s] }\n",
-        2 << 20);
+    rn_test_result result =
+        rn_test_run(&world,
+                    "- range: { rows: 300000, columns: { i: { random: int64, min: 0, max: 1000000 "
+                    "}, s: { random: string, width: 50 } } }\n"
+                    "- topk: { rows: 10, by: [i, s] }\n",
+                    2 << 20);
     ck_assert_msg(result.status == RATION_OK, "%s", result.message);
     ck_assert_int_eq(result.rows, 10);
     rn_test_result_free(&result);
@@ -64,11 +68,17 @@ START_TEST(test_topk__bad_plans)
 {
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
-    static const char *const bad[] = {"5", "{ rows: 5 }", "{ by: [i] }", "{ rows: -1, by: [i] }", "{ rows: x, by: [i] }",
-                                      "{ rows: 5, by: [j] }", "{ row: 5, by: [i] }"};
+    static const char *const bad[] = {"5",
+                                      "{ rows: 5 }",
+                                      "{ by: [i] }",
+                                      "{ rows: -1, by: [i] }",
+                                      "{ rows: x, by: [i] }",
+                                      "{ rows: 5, by: [j] }",
+                                      "{ row: 5, by: [i] }"};
     for (size_t i = 0; i < RN_COUNT(bad); i++) {
         char plan[200];
-        snprintf(plan, sizeof plan, "- range: { rows: 1, columns: { i: sequence } }\n- topk: %s\n", bad[i]);
+        snprintf(plan, sizeof plan, "- range: { rows: 1, columns: { i: sequence } }\n- topk: %s\n",
+                 bad[i]);
         rn_test_result result = rn_test_run(&world, plan, 0);
         ck_assert_msg(result.status == RATION_PLAN, "%s: %s", bad[i], result.message);
         rn_test_result_free(&result);
@@ -79,7 +89,8 @@ END_TEST
 
 START_TEST(test_topk__sweep_and_faults)
 {
-    static const char plan[] = "- range: { rows: 9000, columns: { k: { random: int64, min: 0, max: 900 }, s: { random: string, width: 30 } } }\n"
+    static const char plan[] = "- range: { rows: 9000, columns: { k: { random: int64, min: 0, max: "
+                               "900 }, s: { random: string, width: 30 } } }\n"
                                "- topk: { rows: 50, by: [k desc, s] }\n";
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
@@ -92,8 +103,10 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        test_topk__equals_sort_and_limit,       test_topk__of_a_descending_input_prunes_again_and_again,
-        test_topk__holds_little_of_a_long_input, test_topk__bad_plans,
+        test_topk__equals_sort_and_limit,
+        test_topk__of_a_descending_input_prunes_again_and_again,
+        test_topk__holds_little_of_a_long_input,
+        test_topk__bad_plans,
         test_topk__sweep_and_faults,
     };
     return support_run("topk", tests, RN_COUNT(tests));

@@ -358,8 +358,7 @@ START_TEST(test_views__lists_of_strings_can_be_read)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------ bad input, faults
- */
+/* ---------------------------------------------------------------------------- bad input, faults */
 
 static void expect_error(held_result *result, rn_view_options options, const char *message)
 {
