@@ -111,7 +111,7 @@ test: $(TESTS) $(EXAMPLES) $(PROGRAM) ## builds and runs every test program
 	@RATION='$(PROGRAM)' tools/run-tests $(TESTS) $(EXAMPLES) $(SHELL_TESTS)
 
 replay: $(PROGRAM) $(BUILD)/snb/manifest.yaml ## runs concurrent queries inside a memory limit
-	$(PROGRAM) replay $(WORKLOAD) --config $(CONFIG)
+	$(PROGRAM) replay $(WORKLOAD) --config $(CONFIG) --graph $(BUILD)/snb/manifest.yaml
 
 $(BUILD)/snb/manifest.yaml: $(BUILD)/snb.options | $(PROGRAM)
 	$(PROGRAM) generate --scale $(SCALE) --seed $(SEED) --out $(BUILD)/snb

@@ -298,3 +298,24 @@ void rn_text_put_double(rn_text *text, double value)
     (void)uselocale(before);
     rn_text_put(text, digits);
 }
+
+bool rn_parse_duration(const char *text, size_t length, int64_t *out_us)
+{
+    static const struct {
+        const char *name;
+        double us;
+    } units[] = {{"us", 1}, {"ms", 1e3}, {"min", 60e6}, {"s", 1e6}};
+    for (size_t i = 0; i < RN_COUNT(units); i++) {
+        size_t unit = strlen(units[i].name);
+        double value;
+        if (length > unit && memcmp(text + length - unit, units[i].name, unit) == 0 &&
+            rn_parse_double(text, length - unit, &value)) {
+            bool fits = value >= 0 && value * units[i].us <= 1e15;
+            if (fits) {
+                *out_us = (int64_t)(value * units[i].us);
+            }
+            return fits;
+        }
+    }
+    return false;
+}

@@ -19,7 +19,7 @@ static void note_interrupt(int signal_number)
 }
 
 typedef struct replay_arguments {
-    const char *workload, *config, *graph, *results;
+    const char *workload, *config, *graph, *results, *duration;
     int64_t limit_bytes, query_limit_bytes, count, concurrency, seed;
     double speed;
     bool json, quiet;
@@ -66,6 +66,13 @@ static ration_status open_workload(const replay_arguments *arguments, replay_ses
     rn_workload *workload = &session->workload;
     if (arguments->count > 0) {
         workload->count = RN_MIN(arguments->count, RN_WORKLOAD_ARRIVALS_MAX);
+    }
+    if (arguments->duration != NULL &&
+        (!rn_parse_duration(arguments->duration, strlen(arguments->duration),
+                            &workload->duration_us) ||
+         workload->duration_us == 0)) {
+        return rn_error_set(error, RATION_INVALID_ARGUMENT, "write 500ms, 10s or 2min",
+                            "'%s' is no duration above 0", arguments->duration);
     }
     if (arguments->concurrency > 0) {
         workload->concurrency = RN_MIN(arguments->concurrency, 256);
@@ -253,6 +260,8 @@ int rn_cli_replay(int argc, char **argv)
         {"speed", RN_OPTION_DOUBLE, "X", "times faster than the workload says", &arguments.speed,
          NULL},
         {"count", RN_OPTION_COUNT, "N", "arrivals at most", &arguments.count, NULL},
+        {"duration", RN_OPTION_TEXT, "TIME", "arrivals before this time: 500ms, 10s, 2min",
+         &arguments.duration, NULL},
         {"concurrency", RN_OPTION_COUNT, "N", "worker threads", &arguments.concurrency, NULL},
         {"seed", RN_OPTION_COUNT, "N", "seed of arrivals and parameters", &arguments.seed, NULL},
         {"fail-if", RN_OPTION_LIST, "THRESHOLD",

@@ -21,35 +21,12 @@ static const struct {
     [RSS] = {"rss", BYTES},
 };
 
-/* "250ms", "1.5s" -> microseconds. */
-static bool parse_time(const char *text, int64_t *out_us)
-{
-    size_t length = strlen(text);
-    double factor = 0, value;
-    size_t suffix = 1;
-    if (length > 2 && strcmp(text + length - 2, "ms") == 0) {
-        factor = 1e3;
-        suffix = 2;
-    } else if (length > 2 && strcmp(text + length - 2, "us") == 0) {
-        factor = 1;
-        suffix = 2;
-    } else if (length > 1 && text[length - 1] == 's') {
-        factor = 1e6;
-    }
-    if (factor == 0 || !rn_parse_double(text, length - suffix, &value) ||
-        !(value >= 0 && value * factor < 1e15)) {
-        return false;
-    }
-    *out_us = (int64_t)(value * factor);
-    return true;
-}
-
 static bool parse_bound(const char *text, unit what, rn_threshold *threshold)
 {
     size_t length = strlen(text);
     switch (what) {
     case TIME:
-        return parse_time(text, &threshold->bound);
+        return rn_parse_duration(text, length, &threshold->bound);
     case BYTES:
         return rn_parse_size(text, length, &threshold->bound);
     default:

@@ -240,29 +240,17 @@ static ration_status read_queries(reader *r, const rn_yaml *node)
     return RATION_OK;
 }
 
-/* "10s", "500ms", "2min"; the number may have decimals. */
 static ration_status read_duration(const reader *r, const rn_yaml *node, int64_t *out_us)
 {
-    static const struct {
-        const char *suffix;
-        double us;
-    } units[] = {{"ms", 1e3}, {"min", 60e6}, {"s", 1e6}};
     const char *text;
     RN_TRY(rn_yaml_string(r->yaml, node, &text, r->error));
-    for (size_t i = 0; i < RN_COUNT(units); i++) {
-        size_t suffix = strlen(units[i].suffix);
-        double value;
-        if (node->length > suffix && strcmp(text + node->length - suffix, units[i].suffix) == 0 &&
-            rn_parse_double(text, node->length - suffix, &value)) {
-            if (value > 0 && value * units[i].us <= 1e15) {
-                *out_us = (int64_t)(value * units[i].us);
-                return RATION_OK;
-            }
-            break;
-        }
+    int64_t us;
+    if (!rn_parse_duration(text, node->length, &us) || us == 0) {
+        return rn_yaml_error(r->yaml, node, r->error, "write 500ms, 10s or 2min",
+                             "'%s' is no duration above 0", text);
     }
-    return rn_yaml_error(r->yaml, node, r->error, "write 500ms, 10s or 2min",
-                         "'%s' is no duration above 0", text);
+    *out_us = us;
+    return RATION_OK;
 }
 
 static ration_status read_arrivals(reader *r, const rn_yaml *node)

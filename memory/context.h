@@ -6,16 +6,21 @@
 
 #include "memory/blocks.h"
 
+/* A chunk larger than this gets a block of its own: a quarter of the largest regular block. */
+#define RN_CHUNK_BYTES_MAX (RN_BLOCK_BYTES / 4)
+
 /* What one allocation of `bytes` takes from a block: the bytes rounded up, in set contexts with the
- * chunk's header. A bump context rounds to 8, so n allocations of together b bytes take at most b +
- * 7n. */
+ * chunk's header. A bump context rounds up to 8 bytes, so n allocations of together b bytes take
+ * at most b + 8n. */
 int64_t rn_context_chunk_bytes(const ration_context *context, size_t bytes);
 /* Most bytes of new blocks that allocations can draw from this context which together take
  * `chunk_bytes` (the sum of rn_context_chunk_bytes over them), none larger than `largest`: what a
  * settle must charge ahead so that they cannot be refused. 0 when they fit into the block in hand.
  */
 int64_t rn_context_bound(const ration_context *context, size_t chunk_bytes, size_t largest);
-/* The same for one allocation; exact but for a freed chunk that may serve. */
+/* The same for one allocation; exact but for a freed chunk that may serve. Bounds of several
+ * allocations may be added up only where each chunk is above RN_CHUNK_BYTES_MAX (a block of its own);
+ * smaller ones share the block in hand: rn_context_bound. */
 int64_t rn_context_bound_one(const ration_context *context, size_t bytes);
 /* Name given at create. */
 const char *rn_context_name(const ration_context *context);

@@ -6,9 +6,6 @@
 
 #include "memory/context.h"
 
-/* A chunk larger than this gets a block of its own: a quarter of the largest regular block. */
-#define RN_CHUNK_BYTES_MAX (RN_BLOCK_BYTES / 4)
-
 /* Head of every block. 24 bytes: a chunk header of 8 behind it puts what follows on a multiple
  * of 16. */
 typedef struct rn_region_block {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The command line as a whole: dispatch, options, exit codes, and the sub-commands that need no graph.
+# The command line as a whole: dispatch, options, exit codes, the sub-commands that need no graph.
 . tests/support.sh
 cd "$scratch" || exit 1
 

@@ -94,7 +94,7 @@ expect_exactly '{"e":{"type":"knows","from":1,"to":2},"q":{"label":"Person","id"
 begin "JSON is one document with status and profile"
 run ration query plans.yaml friends --json --profile
 expect_code 0
-expect_out '{"schema_version":1,"columns":[{"name":"e","type":"edge"},{"name":"q","type":"node"}],"rows":['
+expect_out '{"schema_version":1,"columns":[{"name":"e","type":"edge"},{"name":"q",'
 expect_out '],"row_count":2,"status":"OK","time_ns":'
 expect_out '"profile":[{"operator":"scan@'
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The README tells the truth: its C code is docs/examples/embed.c, what stands below a `$` in a block marked `console` is what
-# the command prints, and the files it links to are there.
+# The README tells the truth: its C code is docs/examples/embed.c, what stands below a `$` in a block
+# marked `console` is what the command prints, and the files it links to are there.
 #
-#     tests/docs/test_readme.sh --write     brings the README up to date instead
+#     tests/docs/test_readme.sh --write     brings code and outputs of the README up to date
 . tests/support.sh
 release=$(dirname "$RATION")
 

@@ -19,7 +19,11 @@ expect_code 0
 expect_out "13 passed, 0 failed, 0 skipped"
 
 begin "shows a failure in full"
-program bad <<<'echo "bad.c:7:F:core:one: expected 1"; echo "50%: Checks: 4, Failures: 1, Errors: 1"; exit 1'
+program bad <<'END'
+echo "bad.c:7:F:core:one: expected 1"
+echo "50%: Checks: 4, Failures: 1, Errors: 1"
+exit 1
+END
 run tools/run-tests "$scratch/bad" "$scratch/good"
 expect_code 1
 expect_out "bad.c:7:F:core:one: expected 1"
