@@ -3,17 +3,18 @@
  * Sorting in chunks: rows gather in runs of one block of entries, a run is sorted when it is full,
  * and the sorted runs are merged as rows are taken out.
  *
- *     add -> add -> (run full: sort it) -> add ... finish: sort the last -> next: pop the heap
+ *     add -> add -> (run full: sort it) -> add ... finish: sort the last -> next: take the winner
  *
  * So no step takes longer than sorting one run, nothing is copied twice, and nothing contiguous is
- * larger than a block but the heap (24 bytes per run: 1 MiB from 170 million rows on). A run is
+ * larger than a block but the tree (40 bytes per run: 1 MiB from 100 million rows on). A run is
  * sorted by merging from the bottom up with one run's scratch: n log n whatever the input, no
  * recursion.
  *
  * Invariants
  *   1. Every run but the newest is full and sorted; in all runs together are the rows of `rows`.
- *   2. Before finish the heap is empty and has room for every run; after it holds the next row of
- *      each run that has one, none before its parent.
+ *   2. The tree has room for every run. After finish its node 0 is the first row of all that are
+ *      left, and every other node the loser of the match played there, so that taking a row costs
+ *      one match per level, on the way up from its run's leaf.
  *
  * Rejected: one array of all rows, doubled and sorted at the end: it needs old and new at once and
  * stops the query for as long as the sort takes. */
@@ -23,7 +24,10 @@
     ((size_t)RN_BLOCK_BYTES - 64) /* with what a context wants of a block, one block */
 #define RUN_ENTRIES ((uint32_t)((RUN_BYTES - sizeof(struct rn_sort_run)) / sizeof(sort_entry)))
 #define INSERTION_ENTRIES 16u
-#define HEAP_FIRST 64u
+#define TREE_FIRST 64u
+#define TREE_BYTES (sizeof(struct rn_sort_head) + sizeof(struct sort_leaf)) /* per run */
+#define NOBODY UINT64_MAX
+#define ENTRIES_AHEAD 6
 
 /* A row, and its key beside it so that most comparisons do not look at the row. */
 typedef struct sort_entry {
@@ -33,13 +37,19 @@ typedef struct sort_entry {
 
 struct rn_sort_run {
     struct rn_sort_run *next;
-    uint32_t count, at; /* entries; the next to come out */
+    uint32_t count, reserved;
     sort_entry entries[];
 };
 
+/* A node of the tree: a row that waits there, and the leaf it came from. */
 struct rn_sort_head {
-    sort_entry entry;
-    struct rn_sort_run *run;
+    sort_entry entry; /* row NULL: that leaf has no more */
+    uint64_t leaf;
+};
+
+/* What is left of a run. */
+struct sort_leaf {
+    const sort_entry *at, *end;
 };
 
 static bool comes_before(const rn_sorter *sorter, const sort_entry *a, const sort_entry *b)
@@ -94,15 +104,24 @@ static void sort_by_insertion(const rn_sorter *sorter, sort_entry *entries, uint
     }
 }
 
+/* Which comes first is a coin toss to the processor: so it is computed, not branched on. */
 static void merge_halves(const rn_sorter *sorter, const sort_entry *from, uint32_t middle,
                          uint32_t count, sort_entry *to)
 {
-    uint32_t left = 0, right = middle;
-    for (uint32_t i = 0; i < count; i++) {
-        bool take_right =
-            left == middle || (right < count && comes_before(sorter, &from[right], &from[left]));
-        to[i] = take_right ? from[right++] : from[left++];
+    const sort_entry *left = from, *left_end = from + middle;
+    const sort_entry *right = left_end, *right_end = from + count;
+    while (left < left_end && right < right_end) {
+        bool take_right = right->key < left->key;
+        if (RN_UNLIKELY(right->key == left->key)) {
+            take_right = comes_before(sorter, right, left);
+        }
+        const sort_entry *taken = take_right ? right : left;
+        *to++ = *taken;
+        right += take_right;
+        left += !take_right;
     }
+    memcpy(to, left, (size_t)(left_end - left) * sizeof *to);
+    memcpy(to + (left_end - left), right, (size_t)(right_end - right) * sizeof *to);
 }
 
 static void sort_run(rn_sorter *sorter, struct rn_sort_run *run)
@@ -127,9 +146,9 @@ static void sort_run(rn_sorter *sorter, struct rn_sort_run *run)
 
 /* --------------------------------------------------------------------------------------- adding */
 
-static uint32_t grown_heap(uint32_t capacity)
+static uint32_t grown_tree(uint32_t capacity)
 {
-    return capacity == 0 ? HEAP_FIRST : 2 * capacity;
+    return capacity == 0 ? TREE_FIRST : 2 * capacity;
 }
 
 int64_t rn_sorter_bound(const rn_sorter *sorter, const rn_batch *batch, const uint16_t *picks,
@@ -142,22 +161,22 @@ int64_t rn_sorter_bound(const rn_sorter *sorter, const rn_batch *batch, const ui
     }
     int64_t runs = 1 + (sorter->spare == NULL);
     bytes += runs * rn_context_bound_one(sorter->context, RUN_BYTES);
-    if (sorter->run_count == sorter->heap_capacity) {
-        size_t heap = grown_heap(sorter->heap_capacity) * sizeof(struct rn_sort_head);
-        bytes += rn_context_bound_one(sorter->context, heap);
+    if (sorter->run_count == sorter->tree_capacity) {
+        size_t tree = grown_tree(sorter->tree_capacity) * TREE_BYTES;
+        bytes += rn_context_bound_one(sorter->context, tree);
     }
     return bytes;
 }
 
-static ration_status grow_heap(rn_sorter *sorter)
+static ration_status grow_tree(rn_sorter *sorter)
 {
-    uint32_t capacity = grown_heap(sorter->heap_capacity);
-    struct rn_sort_head *heap = ration_context_allocate(sorter->context, capacity * sizeof *heap);
-    if (heap == NULL) {
+    uint32_t capacity = grown_tree(sorter->tree_capacity);
+    struct rn_sort_head *tree = ration_context_allocate(sorter->context, capacity * TREE_BYTES);
+    if (tree == NULL) {
         return ration_context_status(sorter->context);
     }
-    sorter->heap = heap; /* empty until finish: nothing to copy */
-    sorter->heap_capacity = capacity;
+    sorter->tree = tree; /* empty until finish: nothing to copy */
+    sorter->tree_capacity = capacity;
     return RATION_OK;
 }
 
@@ -167,15 +186,15 @@ static struct rn_sort_run *make_run(rn_sorter *sorter)
     struct rn_sort_run *run = ration_context_allocate(sorter->context, RUN_BYTES);
     if (run != NULL) {
         run->next = sorter->runs;
-        run->count = run->at = 0;
+        run->count = 0;
     }
     return run;
 }
 
 static ration_status add_run(rn_sorter *sorter)
 {
-    if (sorter->run_count == sorter->heap_capacity) {
-        RN_TRY(grow_heap(sorter));
+    if (sorter->run_count == sorter->tree_capacity) {
+        RN_TRY(grow_tree(sorter));
     }
     if (sorter->spare == NULL) {
         sorter->spare = make_run(sorter);
@@ -194,7 +213,6 @@ ration_status rn_sorter_add(rn_sorter *sorter, const rn_batch *batch, const uint
 {
     _Static_assert(RUN_ENTRIES >= RN_BATCH_ROWS_MAX, "a batch fills at most one run");
     const rn_row *placed[RN_BATCH_ROWS_MAX];
-    rn_assert(sorter->heap_count == 0);
     RN_TRY(rn_rows_append(&sorter->rows, batch, NULL, picks, count, placed));
     for (uint32_t i = 0; i < count; i++) {
         if (sorter->runs == NULL || sorter->runs->count == RUN_ENTRIES) {
@@ -210,62 +228,88 @@ ration_status rn_sorter_add(rn_sorter *sorter, const rn_batch *batch, const uint
     return RATION_OK;
 }
 
-/* -------------------------------------------------------------------------------------- merging */
+/* ------------------------------------------------------------------------------------- merging */
 
-static bool head_before(const rn_sorter *sorter, uint32_t a, uint32_t b)
+/* Puts the earlier of the two into `*winner`, the other into the node. Without a branch on which it
+ * is, as long as their keys differ. */
+static inline void play(const rn_sorter *sorter, struct rn_sort_head *node,
+                        struct rn_sort_head *winner)
 {
-    return comes_before(sorter, &sorter->heap[a].entry, &sorter->heap[b].entry);
+    struct rn_sort_head a = *node, b = *winner;
+    bool node_first = a.entry.key < b.entry.key;
+    if (RN_UNLIKELY(a.entry.key == b.entry.key)) {
+        node_first = b.entry.row == NULL ||
+                     (a.entry.row != NULL && comes_before(sorter, &a.entry, &b.entry));
+    }
+    uint64_t mask = 0 - (uint64_t)node_first;
+    uint64_t key = (a.entry.key ^ b.entry.key) & mask;
+    uintptr_t row = ((uintptr_t)a.entry.row ^ (uintptr_t)b.entry.row) & mask;
+    uint64_t leaf = (a.leaf ^ b.leaf) & mask;
+    node->entry.key = a.entry.key ^ key;
+    node->entry.row = (const rn_row *)((uintptr_t)a.entry.row ^ row);
+    node->leaf = a.leaf ^ leaf;
+    winner->entry.key = b.entry.key ^ key;
+    winner->entry.row = (const rn_row *)((uintptr_t)b.entry.row ^ row);
+    winner->leaf = b.leaf ^ leaf;
 }
 
-/* Restores the heap below `at`. */
-static void sift_down(rn_sorter *sorter, uint32_t at)
+/* What the tree and its leaves lie in: all nodes, then all leaves. */
+static struct sort_leaf *leaves_of(const rn_sorter *sorter)
 {
-    for (;;) {
-        uint32_t least = at, left = 2 * at + 1;
-        for (uint32_t child = left; child < sorter->heap_count && child <= left + 1; child++) {
-            least = head_before(sorter, child, least) ? child : least;
-        }
-        if (least == at) {
-            return;
-        }
-        struct rn_sort_head head = sorter->heap[at];
-        sorter->heap[at] = sorter->heap[least];
-        sorter->heap[least] = head;
-        at = least;
+    return (struct sort_leaf *)(void *)(sorter->tree + sorter->tree_capacity);
+}
+
+/* Takes the next row of a leaf, or the mark that it has none. The line that comes after this one is
+ * asked for: thousands of runs are more streams than the processor follows by itself. */
+static inline struct rn_sort_head take_head(struct sort_leaf *leaves, uint64_t leaf)
+{
+    struct sort_leaf *from = &leaves[leaf];
+    if (from->at == from->end) {
+        return (struct rn_sort_head){{UINT64_MAX, NULL}, leaf};
     }
+    __builtin_prefetch(from->at + ENTRIES_AHEAD);
+    return (struct rn_sort_head){*from->at++, leaf};
 }
 
 void rn_sorter_finish(rn_sorter *sorter)
 {
     struct rn_sort_run *run = sorter->runs;
+    struct sort_leaf *leaves = leaves_of(sorter);
     if (run != NULL && run->count < RUN_ENTRIES) {
         sort_run(sorter, run);
     }
-    for (; run != NULL; run = run->next) {
-        sorter->heap[sorter->heap_count++] = (struct rn_sort_head){run->entries[0], run};
+    for (uint32_t i = 0; i < sorter->run_count; i++) {
+        sorter->tree[i].leaf = NOBODY;
     }
-    for (uint32_t at = sorter->heap_count / 2; at-- > 0;) {
-        sift_down(sorter, at);
+    for (uint32_t i = 0; i < sorter->run_count; i++, run = run->next) {
+        leaves[i] = (struct sort_leaf){run->entries, run->entries + run->count};
+        struct rn_sort_head winner = take_head(leaves, i);
+        uint32_t node = (i + sorter->run_count) / 2;
+        for (; node > 0 && sorter->tree[node].leaf != NOBODY; node /= 2) {
+            play(sorter, &sorter->tree[node], &winner);
+        }
+        sorter->tree[node] = winner;
     }
 }
 
 uint32_t rn_sorter_next(rn_sorter *sorter, const rn_row **out_rows, uint32_t capacity,
                         uint64_t *out_last_key)
 {
+    struct rn_sort_head *tree = sorter->tree;
+    struct sort_leaf *leaves = leaves_of(sorter);
     uint32_t count = 0;
-    while (count < capacity && sorter->heap_count > 0) {
-        struct rn_sort_head *top = &sorter->heap[0];
-        struct rn_sort_run *run = top->run;
-        out_rows[count++] = top->entry.row;
+    while (count < capacity && tree != NULL && tree[0].entry.row != NULL) {
+        struct rn_sort_head winner = tree[0];
+        out_rows[count++] = winner.entry.row;
+        __builtin_prefetch(winner.entry.row);
         if (out_last_key != NULL) {
-            *out_last_key = top->entry.key;
+            *out_last_key = winner.entry.key;
         }
-        if (++run->at < run->count) {
-            top->entry = run->entries[run->at];
-        } else {
-            *top = sorter->heap[--sorter->heap_count];
+        winner = take_head(leaves, winner.leaf);
+        for (uint64_t node = (winner.leaf + sorter->run_count) / 2; node > 0; node /= 2) {
+            play(sorter, &tree[node], &winner);
         }
-        sift_down(sorter, 0);
+        tree[0] = winner;
     }
     return count;
 }

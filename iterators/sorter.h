@@ -16,15 +16,15 @@ struct rn_sort_run;
 struct rn_sort_head;
 
 typedef struct rn_sorter {
-    ration_context *context; /* bump; owned: runs, heap, and the rows below it */
+    ration_context *context; /* bump; owned: runs, tree, and the rows below it */
     rn_layout layout;        /* rows.layout points here: a moved sorter must set it anew */
     const rn_order *order;
     uint32_t order_count;
     rn_rows rows;
     struct rn_sort_run *runs;  /* newest first */
     struct rn_sort_run *spare; /* scratch for sorting a run */
-    struct rn_sort_head *heap; /* the next row of each run, after finish */
-    uint32_t run_count, heap_capacity, heap_count;
+    struct rn_sort_head *tree; /* of losers, the winner in front */
+    uint32_t run_count, tree_capacity;
 } rn_sorter;
 
 /* Holds rows of this schema. `order` must outlive it. Errors: the limits' statuses, NO_MEMORY; then

@@ -28,7 +28,7 @@ void rn_hash_table_reset(rn_hash_table *table);
 int64_t rn_hash_table_bound(rn_hash_table *table, const uint64_t *hashes, uint32_t count);
 int64_t rn_hash_table_count(const rn_hash_table *table);
 
-/* Iterates the payloads whose hash is `hash` (0 and 1 count as the same hash): start with *position
+/* Iterates the payloads whose hash is `hash` (one pair of hashes is not told apart): start with *position
  * = 0; false = no more. An insert ends the iteration. */
 bool rn_hash_table_find(const rn_hash_table *table, uint64_t hash, uint64_t *position,
                         uint64_t *out_payload);

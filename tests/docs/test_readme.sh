@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The README tells the truth: its C code is docs/examples/embed.c, what stands below a `$` in a block
-# marked `console` is what the command prints, and the files it links to are there.
+# The README tells the truth: its C code is docs/examples/embed.c, what stands below a `$` in a
+# block marked `console` is what the command prints, and the files it links to are there.
 #
 #     tests/docs/test_readme.sh --write     brings code and outputs of the README up to date
 . tests/support.sh
@@ -53,7 +53,8 @@ fi
 
 begin "code and outputs are what the program prints"
 renewed >"$scratch/README.md"
-diff -u README.md "$scratch/README.md" >"$scratch/out" || fail "run tests/docs/test_readme.sh --write"
+diff -u README.md "$scratch/README.md" >"$scratch/out" ||
+    fail "run tests/docs/test_readme.sh --write"
 
 begin "it has commands with their outputs"
 test "$(commands | wc -l)" -ge 4 || fail "fewer than four"
