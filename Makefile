@@ -104,7 +104,7 @@ help: ## lists the targets
 	@echo
 	@echo "  variables: CC=gcc|clang  VARIANT=$(subst $() ,|,$(VARIANTS))  BUILD=build"
 
-deps: ## installs what is missing: compiler, pkg-config, libyaml, check, hwloc
+deps: ## installs what is missing: compiler, pkg-config, libyaml, check
 	@tools/deps build '$(CC)'
 
 test: $(TESTS) $(EXAMPLES) $(PROGRAM) ## builds and runs every test program
