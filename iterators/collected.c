@@ -136,6 +136,7 @@ ration_status rn_collect_values(rn_operator *op, rn_accumulator *accumulator,
             continue;
         }
         list_state *state = state_of(groups[i], accumulator);
+        rn_assert(state->pending == 0);
         rn_list_segment *segment = segment_with_room(accumulator, state, width);
         if (segment == NULL) {
             return ration_context_status(accumulator->values);

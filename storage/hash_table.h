@@ -28,8 +28,8 @@ void rn_hash_table_reset(rn_hash_table *table);
 int64_t rn_hash_table_bound(rn_hash_table *table, const uint64_t *hashes, uint32_t count);
 int64_t rn_hash_table_count(const rn_hash_table *table);
 
-/* Iterates the payloads whose hash is `hash` (one pair of hashes is not told apart): start with *position
- * = 0; false = no more. An insert ends the iteration. */
+/* Iterates the payloads whose hash is `hash` (one pair of hashes is not told apart): start with
+ * *position = 0; false = no more. An insert ends the iteration. */
 bool rn_hash_table_find(const rn_hash_table *table, uint64_t hash, uint64_t *position,
                         uint64_t *out_payload);
 /* Adds an entry (duplicates of a hash are allowed, but a few thousand make each further one cost a

@@ -1,28 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Real data and the plan files beside this header: finding the data, linking it where a manifest
- * expects it, running a named plan of a file. RATION_DATA names the folder of the data, else
- * ../shared/data; a test says what it misses and is skipped. */
+ * Real data and the plan files beside this header: a world over a manifest of tests/data, running
+ * a named plan of a file. */
 #ifndef RATION_TESTS_ANSWERS_H
 #define RATION_TESTS_ANSWERS_H
 
-#include <limits.h>
-
+#include "tests/data.h"
 #include "tests/world.h"
 
 /* The absolute path of some of the data; false, with the reason printed, when it is not there. */
 SUPPORT_UNUSED static bool answers_find(const char *name, char *path)
 {
-    const char *folder = getenv("RATION_DATA");
-    char wanted[PATH_MAX];
-    snprintf(wanted, sizeof wanted, "%s/%s",
-             folder != NULL ? folder : support_path("../shared/data"), name);
-    if (realpath(wanted, path) == NULL) {
-        printf("skipped: there is no %s (RATION_DATA names another folder)\n", wanted);
-        fflush(stdout);
-        return false;
+    const char *found = data_path(name);
+    if (found != NULL) {
+        snprintf(path, PATH_MAX, "%s", found);
     }
-    return true;
+    return found != NULL;
 }
 
 /* The text of a file; the caller frees it. */
@@ -42,19 +35,13 @@ SUPPORT_UNUSED static char *answers_read(const char *path)
     return text;
 }
 
-/* Opens a world over a manifest of tests/answers whose `base` is `data`: a link to that folder. */
+/* Opens a world over a manifest of tests/data whose base is the folder `data`. */
 SUPPORT_UNUSED static void answers_open(rn_test_world *world, const char *manifest,
                                         const char *data)
 {
-    char folder[256], path[512], name[256], link[512];
+    char folder[256];
     snprintf(folder, sizeof folder, "%s", support_folder());
-    snprintf(name, sizeof name, "tests/answers/%.200s", manifest);
-    char *text = answers_read(support_path(name));
-    snprintf(path, sizeof path, "%s", support_write(folder, manifest, text, strlen(text)));
-    free(text);
-    snprintf(link, sizeof link, "%s/data", folder);
-    ck_assert_int_eq(symlink(data, link), 0);
-    rn_test_open_file(world, NULL, path);
+    rn_test_open_file(world, NULL, data_manifest(folder, manifest, data));
     support_remove(folder);
 }
 

@@ -14,7 +14,7 @@ static void count_all(const char *data, const int64_t *expected)
         return;
     }
     rn_test_world world;
-    answers_open(&world, "lsqb_manifest.yaml", folder);
+    answers_open(&world, "lsqb.yaml", folder);
     for (int q = 1; q <= QUERIES; q++) {
         snprintf(name, sizeof name, "q%d", q);
         answers_count(&world, "lsqb.yaml", name, expected[q - 1]);

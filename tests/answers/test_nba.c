@@ -37,7 +37,7 @@ START_TEST(test_nba__questions)
         return;
     }
     rn_test_world world;
-    answers_open(&world, "nba_manifest.yaml", folder);
+    answers_open(&world, "nba_merged.yaml", folder);
     for (size_t i = 0; i < RN_COUNT(questions); i++) {
         rn_test_result result = answers_run(&world, "nba.yaml", questions[i].plan, "");
         ck_assert_msg(strcmp(result.text, questions[i].rows) == 0, "%s: expected\n%sgot\n%s",

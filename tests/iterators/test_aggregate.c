@@ -102,7 +102,7 @@ START_TEST(test_aggregate__replaced_strings_are_given_back)
         "} }\n"
         "- aggregate: { compute: { n: count(), ok: min(l), last: max(g) } }\n- project: { n: n, l: "
         "length(ok), g: length(last) }\n",
-        1600 * 1024);
+        1280 * 1024);
     ck_assert_msg(result.status == RATION_OK, "%s", result.message);
     ck_assert_str_eq(result.text, "40|900|900\n");
     rn_test_result_free(&result);

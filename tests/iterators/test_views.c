@@ -225,6 +225,12 @@ START_TEST(test_views__neighbors_groups_edges_by_vertex)
                                  "Dot 0: \n");
         rn_view_restart(view);
     }
+    /* Leaving a vertex before its edges are through: the next one starts with its first. */
+    ck_assert(rn_view_next_vertex(view) && rn_view_next_edge(view) && rn_view_next_vertex(view));
+    ck_assert(rn_view_entity_value(view, RN_VIEW_EDGE).null);
+    ck_assert(rn_view_next_edge(view));
+    ck_assert(rn_view_property(view, RN_VIEW_EDGE, "since").null); /* Ben's */
+    rn_view_restart(view);
     int64_t edges = 0;
     for (; rn_view_next(view); edges++) {
         ck_assert(!rn_view_entity_value(view, RN_VIEW_EDGE).null);
