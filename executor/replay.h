@@ -10,7 +10,7 @@
 #ifndef RATION_REPLAY_H
 #define RATION_REPLAY_H
 
-#include "base/histogram.h"
+#include "executor/histogram.h"
 #include "executor/execution.h"
 #include "executor/workload.h"
 

@@ -2,7 +2,7 @@
  *
  * Buckets: values below 32 exactly; then for each power of two 2^e, e >= 5, the 32 steps of
  * 2^(e-5). */
-#include "base/histogram.h"
+#include "executor/histogram.h"
 
 static uint32_t find_bucket(int64_t value)
 {

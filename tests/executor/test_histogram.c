@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hash.h"
-#include "base/histogram.h"
+#include "executor/histogram.h"
 #include "tests/support.h"
 
 static rn_histogram histogram;
