@@ -33,18 +33,16 @@ static int64_t take_share(int64_t bytes, int64_t ppm)
 ration_status rn_derive_limit(const ration_limits *limits, const char *sysroot, rn_probe *out_probe,
                               int64_t *out_limit_bytes, ration_error *error)
 {
-    rn_probe probe;
-    RN_TRY(rn_probe_read(sysroot, &probe, error));
-    int64_t limit = take_share(probe.available_bytes, limits->limit_ratio_ppm) -
+    RN_TRY(rn_probe_read(sysroot, out_probe, error));
+    int64_t limit = take_share(out_probe->available_bytes, limits->limit_ratio_ppm) -
                     limits->untracked_reserved_bytes;
     if (limit <= 0) {
         return rn_error_set(
             error, RATION_ENVIRONMENT, "give limit_bytes, or lower untracked_reserved_memory_mb",
             "no memory to govern: %s leaves %lld bytes, less than the reserve of %lld",
-            probe.sources[probe.binding].name, (long long)probe.available_bytes,
+            out_probe->sources[out_probe->binding].name, (long long)out_probe->available_bytes,
             (long long)limits->untracked_reserved_bytes);
     }
-    *out_probe = probe;
     *out_limit_bytes = limit;
     return RATION_OK;
 }
@@ -108,6 +106,7 @@ ration_status ration_governor_open(const ration_limits *limits, ration_governor 
     }
     governor->limits = *limits;
     int64_t limit_bytes = limits->limit_bytes;
+    governor->limit_derived = limit_bytes == 0;
     if (limit_bytes == 0) {
         ration_status derived = rn_derive_limit(limits, "", &governor->probe, &limit_bytes, error);
         if (derived != RATION_OK) {
@@ -134,6 +133,7 @@ ration_status ration_governor_set_limit(ration_governor *governor, int64_t limit
     if (limit_bytes <= 0) {
         return RATION_INVALID_ARGUMENT;
     }
+    rn_store(&governor->limit_derived, 0);
     rn_pool_set_limit(governor->root, limit_bytes);
     return RATION_OK;
 }

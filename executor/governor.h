@@ -19,8 +19,9 @@ struct ration_governor {
     rn_ledger *ledger;
     rn_blocks *blocks;
     ration_pool *root, *data, *queries, *retained;
-    int64_t opened; /* queries ever; atomic */
-    rn_probe probe; /* what the limit was derived from; count 0 when limit_bytes was given */
+    int64_t opened;        /* queries ever; atomic */
+    int64_t limit_derived; /* the root's limit is a share of the machine; atomic */
+    rn_probe probe;        /* what the limit was derived from; count 0 when limit_bytes was given */
 };
 
 struct ration_query {
@@ -35,7 +36,10 @@ struct ration_query {
     pthread_mutex_t lock; /* all below; never held while the ledger's lock is asked for */
     rn_slot *slots[RN_QUERY_SLOTS_MAX];
     uint32_t slot_count;
-    bool refused; /* `refusal` is set */
+    bool own_limit;           /* limit_bytes of its options; fixed at open */
+    bool refused;             /* `refusal` is set */
+    bool settled;             /* `refusal` is that of the sticky status, and stays */
+    int64_t refusal_sequence; /* of the ledger */
     ration_refusal refusal;
     ration_error error;                    /* status RATION_OK = none */
     char largest_site[RN_POOL_NAME_BYTES]; /* published by workers now and then, for other queries'
@@ -58,8 +62,8 @@ static inline ration_query *rn_slot_query(const rn_slot *slot)
     return (ration_query *)slot->owner;
 }
 
-/* Keeps the first refusal of the query from what the slot noted; does not stop the query. */
-void rn_query_note_refusal(ration_query *query, rn_slot *slot, const char *site);
+/* Keeps the slot's last refusal as the query's latest; does not stop the query. */
+void rn_query_note_refusal(ration_query *query, const rn_slot *slot, const char *site);
 /* Makes `status` the query's sticky status unless it has one, keeping the detail: a refusal from
  * `slot->no` when it is one of memory, else `error` (may be NULL). Returns the sticky status. Any
  * worker. */
@@ -85,8 +89,9 @@ static inline bool rn_is_refusal(ration_status status)
            status == RATION_GLOBAL_LIMIT || status == RATION_DATA_LIMIT;
 }
 
-/* Fills a refusal from what the slow path noted; the one place that builds refusals. Does not
- * allocate. Takes the ledger's lock; the caller holds none. */
-void rn_refusal_build(ration_refusal *out_refusal, const rn_slot *slot, const char *site);
+/* Fills a refusal from what the slow path noted about an ask of this slot; the one place that
+ * builds refusals. Does not allocate. Takes the ledger's lock; the caller holds none. */
+void rn_refusal_build(ration_refusal *out_refusal, const rn_slot *slot, const rn_no *no,
+                      const char *site);
 
 #endif

@@ -13,28 +13,31 @@
  */
 #include "executor/governor.h"
 
-static void restart_interval(ration_guard *guard)
+/* Starts a countdown that is over when `rows` and `bytes`, passed before, make the interval full.
+ */
+static void start_interval(ration_guard *guard, int64_t rows, int64_t bytes)
 {
-    guard->rows_left = guard->rows_interval;
-    guard->bytes_left = guard->bytes_interval;
+    guard->rows_left = guard->rows_start = RN_MAX(guard->rows_interval - rows, 1);
+    guard->bytes_left = guard->bytes_start = RN_MAX(guard->bytes_interval - bytes, 1);
 }
 
 void ration_guard_begin(ration_guard *guard, ration_slot *slot, const char *site)
 {
-    const ration_limits *limits = &rn_slot_query(rn_slot_of(slot))->governor->limits;
+    const rn_slot *self = rn_slot_of(slot);
+    const ration_limits *limits = &rn_slot_query(self)->governor->limits;
     guard->slot = slot;
     guard->site = site;
     guard->held_bytes = 0;
     guard->rows_interval = limits->check_interval;
     guard->bytes_interval = limits->check_bytes;
-    restart_interval(guard);
+    start_interval(guard, self->rows_unsettled, self->bytes_unsettled);
 }
 
 static void adapt_interval(ration_guard *guard, const ration_limits *limits)
 {
-    int64_t rows = guard->rows_interval - guard->rows_left;
-    int64_t bytes = guard->bytes_interval - guard->bytes_left;
-    if (rows > 0 && bytes > 0) {
+    int64_t rows = guard->rows_start - guard->rows_left;
+    int64_t bytes = guard->bytes_start - guard->bytes_left;
+    if (rows > 0) {
         int64_t fitting = guard->bytes_interval / RN_MAX(bytes / rows, 1);
         guard->rows_interval = RN_MIN(RN_MAX(fitting, 1), limits->check_interval);
     }
@@ -53,9 +56,11 @@ ration_status ration_guard_settle(ration_guard *guard)
 {
     rn_slot *slot = rn_slot_of(guard->slot);
     ration_query *query = rn_slot_query(slot);
-    int64_t rows = guard->rows_interval - guard->rows_left;
+    int64_t rows = slot->rows_unsettled + guard->rows_start - guard->rows_left;
+    slot->rows_unsettled = 0;
+    slot->bytes_unsettled = 0;
     adapt_interval(guard, &query->governor->limits);
-    restart_interval(guard);
+    start_interval(guard, 0, 0);
     ration_status status = take_rows(query, rows) ? rn_query_poll(query) : RATION_ROW_BUDGET;
     if (status == RATION_OK) {
         return RATION_OK;
@@ -74,8 +79,15 @@ ration_status ration_guard_refused(ration_guard *guard, ration_status status, in
     return status;
 }
 
+/* What this guard passed since its last settle counts for the slot's next guard, so that guards
+ * shorter than an interval see a cancel as soon as long ones. */
 void ration_guard_end(ration_guard *guard)
 {
+    rn_slot *slot = rn_slot_of(guard->slot);
+    slot->rows_unsettled += guard->rows_start - guard->rows_left;
+    slot->bytes_unsettled = rn_add(slot->bytes_unsettled, guard->bytes_start - guard->bytes_left);
+    guard->rows_start = guard->rows_left;
+    guard->bytes_start = guard->bytes_left;
     if (guard->held_bytes > 0) {
         ration_slot_release(guard->slot, guard->held_bytes);
         guard->held_bytes = 0;

@@ -45,6 +45,7 @@ ration_status ration_query_open(ration_governor *governor, const ration_query_op
     int64_t rows = options->rows_max != 0 ? options->rows_max : limits->query_rows_max;
     int64_t time_ms = options->time_ms_max != 0 ? options->time_ms_max : limits->query_time_ms_max;
     query->governor = governor;
+    query->own_limit = options->limit_bytes != 0;
     query->rows_left = rows == 0 ? INT64_MAX : rows;
     query->deadline_ns =
         time_ms == 0 ? INT64_MAX : rn_add(rn_clock_ns(), rn_multiply(time_ms, 1000000));
@@ -100,37 +101,65 @@ ration_pool *ration_query_pool(ration_query *query)
     return query->pool;
 }
 
-void rn_query_note_refusal(ration_query *query, rn_slot *slot, const char *site)
+/* Keeps the refusal unless that of the sticky status is there already. */
+static void keep_refusal(ration_query *query, const rn_slot *slot, const char *site, bool settled)
 {
+    rn_no no;
+    if (!rn_always(rn_slot_refusal(slot, &no))) {
+        return;
+    }
     ration_refusal refusal;
-    rn_refusal_build(&refusal, slot, site);
+    rn_refusal_build(&refusal, slot, &no, site);
     pthread_mutex_lock(&query->lock);
-    if (!query->refused) {
+    if (!query->settled) {
         query->refusal = refusal;
+        query->refusal_sequence = no.sequence;
         query->refused = true;
+        query->settled = settled;
     }
     pthread_mutex_unlock(&query->lock);
+}
+
+void rn_query_note_refusal(ration_query *query, const rn_slot *slot, const char *site)
+{
+    keep_refusal(query, slot, site, false);
+}
+
+/* The slot with the latest refusal that no guard or operator told the query of: a bare
+ * ration_slot_try_charge knows no query. */
+static const rn_slot *find_untold(ration_query *query)
+{
+    rn_slot *slots[RN_QUERY_SLOTS_MAX];
+    pthread_mutex_lock(&query->lock);
+    uint32_t count = query->settled ? 0 : query->slot_count;
+    int64_t latest = query->refusal_sequence;
+    memcpy(slots, query->slots, count * sizeof *slots);
+    pthread_mutex_unlock(&query->lock);
+    const rn_slot *untold = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        rn_no no;
+        if (rn_slot_refusal(slots[i], &no) && no.sequence > latest) {
+            untold = slots[i];
+            latest = no.sequence;
+        }
+    }
+    return untold;
 }
 
 bool ration_query_refusal(const ration_query *query_, ration_refusal *out_refusal)
 {
     ration_query *query = (ration_query *)(uintptr_t)query_;
+    const rn_slot *untold = find_untold(query);
+    if (untold != NULL) {
+        rn_query_note_refusal(query, untold, "");
+    }
     pthread_mutex_lock(&query->lock);
     bool refused = query->refused;
-    rn_slot *direct = NULL; /* refused by a bare ration_slot_try_charge, which knows no query */
-    for (uint32_t i = 0; !refused && direct == NULL && i < query->slot_count; i++) {
-        direct = query->slots[i]->no.pool != NULL ? query->slots[i] : NULL;
+    if (refused) {
+        *out_refusal = query->refusal;
     }
     pthread_mutex_unlock(&query->lock);
-    if (direct != NULL) {
-        rn_query_note_refusal(query, direct, "");
-    } else if (!refused) {
-        return false;
-    }
-    pthread_mutex_lock(&query->lock);
-    *out_refusal = query->refusal;
-    pthread_mutex_unlock(&query->lock);
-    return true;
+    return refused;
 }
 
 ration_status rn_query_fail(ration_query *query, rn_slot *slot, const char *site,
@@ -142,7 +171,7 @@ ration_status rn_query_fail(ration_query *query, rn_slot *slot, const char *site
         return (ration_status)none;
     }
     if (rn_is_refusal(status)) {
-        rn_query_note_refusal(query, slot, site);
+        keep_refusal(query, slot, site, true);
         return status;
     }
     pthread_mutex_lock(&query->lock);

@@ -15,16 +15,10 @@ typedef struct holder {
     char site[RN_POOL_NAME_BYTES];
 } holder;
 
-/* Under the ledger's lock, so the pool and the query that owns it are there. */
-static void look_at_child(void *argument, const ration_pool *child, int64_t charged_bytes)
+static void look_at(holder *largest, const char *name, ration_query *query, int64_t charged_bytes)
 {
-    holder *largest = argument;
-    if (charged_bytes <= largest->bytes) {
-        return;
-    }
     largest->bytes = charged_bytes;
-    rn_copy_text(largest->name, sizeof largest->name, rn_pool_name(child));
-    ration_query *query = rn_pool_owner(child);
+    rn_copy_text(largest->name, sizeof largest->name, name);
     if (query != NULL) {
         pthread_mutex_lock(&query->lock);
         rn_copy_text(largest->site, sizeof largest->site, query->largest_site);
@@ -32,21 +26,49 @@ static void look_at_child(void *argument, const ration_pool *child, int64_t char
     }
 }
 
-static const char *choose_key(const ration_governor *governor, ration_status status)
+/* Under the ledger's lock, so the pool and the query that owns it are there. */
+static void look_at_child(void *argument, const ration_pool *child, int64_t charged_bytes)
 {
-    switch (status) {
-    case RATION_QUERY_LIMIT:
-        return "query_limit_bytes";
-    case RATION_DATA_LIMIT:
-        return "data_limit_bytes";
-    default:
-        return governor->limits.limit_bytes == 0 ? "limit_ratio" : "limit_bytes";
+    holder *largest = argument;
+    if (charged_bytes > largest->bytes) {
+        look_at(largest, rn_pool_name(child), rn_pool_owner(child), charged_bytes);
     }
 }
 
-void rn_refusal_build(ration_refusal *out_refusal, const rn_slot *slot, const char *site)
+/* What a user would turn; a limit that the query or a call gave is not in memory.yaml. */
+static const char *choose_key(const ration_query *query, ration_status status)
 {
-    const rn_no *no = &slot->no;
+    switch (status) {
+    case RATION_QUERY_LIMIT:
+        return query->own_limit ? "limit_bytes of the query" : "query_limit_bytes";
+    case RATION_DATA_LIMIT:
+        return "data_limit_bytes";
+    default:
+        return rn_load(&query->governor->limit_derived) != 0 ? "limit_ratio" : "limit_bytes";
+    }
+}
+
+static void fill_holders(ration_refusal *refusal, const rn_no *no, ration_query *query)
+{
+    ration_pool_figures figures;
+    ration_pool_read(query->pool, &figures);
+    refusal->query_bytes = figures.charged_bytes;
+    holder largest = {.bytes = 0};
+    if (no->pool == query->pool) {
+        look_at(&largest, query->name, query, figures.charged_bytes);
+    } else {
+        rn_pool_visit(query->governor->queries, look_at_child, &largest);
+        ration_pool_read(query->governor->data, &figures);
+        refusal->data_bytes = figures.charged_bytes;
+    }
+    rn_copy_text(refusal->holder, sizeof refusal->holder, largest.name);
+    rn_copy_text(refusal->holder_site, sizeof refusal->holder_site, largest.site);
+    refusal->holder_bytes = largest.bytes;
+}
+
+void rn_refusal_build(ration_refusal *out_refusal, const rn_slot *slot, const rn_no *no,
+                      const char *site)
+{
     ration_query *query = rn_slot_query(slot);
     ration_refusal refusal;
     memset(&refusal, 0, sizeof refusal);
@@ -60,24 +82,9 @@ void rn_refusal_build(ration_refusal *out_refusal, const rn_slot *slot, const ch
     refusal.purged_bytes = no->purged_bytes;
     refusal.key_bytes = rn_add(no->charged_bytes, no->asked_bytes);
     rn_copy_text(refusal.site, sizeof refusal.site, site);
-    if (query == NULL) { /* a slot of no query: loading data */
-        rn_copy_text(refusal.query, sizeof refusal.query, rn_pool_name(slot->pool));
-        refusal.query_bytes = rn_slot_used(slot);
-        rn_copy_text(refusal.key, sizeof refusal.key,
-                     no->status == RATION_DATA_LIMIT ? "data_limit_bytes" : "limit_bytes");
-        *out_refusal = refusal;
-        return;
-    }
     rn_copy_text(refusal.query, sizeof refusal.query, query->name);
-    rn_copy_text(refusal.key, sizeof refusal.key, choose_key(query->governor, no->status));
-    ration_pool_figures figures;
-    ration_pool_read(query->pool, &figures);
-    refusal.query_bytes = figures.charged_bytes;
-    holder largest = {.bytes = 0};
-    rn_pool_visit(query->governor->queries, look_at_child, &largest);
-    rn_copy_text(refusal.holder, sizeof refusal.holder, largest.name);
-    rn_copy_text(refusal.holder_site, sizeof refusal.holder_site, largest.site);
-    refusal.holder_bytes = largest.bytes;
+    rn_copy_text(refusal.key, sizeof refusal.key, choose_key(query, no->status));
+    fill_holders(&refusal, no, query);
     *out_refusal = refusal;
 }
 
@@ -94,6 +101,15 @@ static void put_holder(rn_text *text, const ration_refusal *refusal)
     rn_text_put(text, "\n");
 }
 
+static void put_data(rn_text *text, const ration_refusal *refusal)
+{
+    if (refusal->data_bytes > 0) {
+        rn_text_put(text, "  graph     pool data holds ");
+        rn_text_put_size(text, refusal->data_bytes);
+        rn_text_put(text, "\n");
+    }
+}
+
 size_t ration_refusal_format(const ration_refusal *refusal, char *buffer, size_t capacity)
 {
     rn_text text = rn_text_over(buffer, capacity);
@@ -107,6 +123,7 @@ size_t ration_refusal_format(const ration_refusal *refusal, char *buffer, size_t
     rn_text_put_size(&text, refusal->query_bytes);
     rn_text_put(&text, "\n");
     put_holder(&text, refusal);
+    put_data(&text, refusal);
     rn_text_put(&text, "  tried     recalled ");
     rn_text_put_size(&text, refusal->recalled_bytes);
     rn_text_put(&text, " of idle credit, gave back ");

@@ -70,7 +70,7 @@ extern "C" {
     X(SPILL_IO, 1, "a spill file could not be read or written")                                    \
     X(SPILL_CORRUPT, 1, "a spill file does not hold what was written")                             \
     X(NO_MEMORY, 5, "the operating system gives no memory")                                        \
-    X(NO_SLOT, 1, "every slot of the governor is in use")                                          \
+    X(NO_SLOT, 1, "every slot of the query is in use")                                             \
     X(CONFIG, 3, "the configuration is invalid")                                                   \
     X(PLAN, 3, "the plan is invalid")                                                              \
     X(DATA, 1, "the data is invalid")                                                              \
@@ -284,7 +284,8 @@ typedef struct ration_refusal {
     int64_t holder_bytes;
     int64_t recalled_bytes; /* idle credit brought home before the answer */
     int64_t purged_bytes;   /* retained pages given back before the answer */
-    char key[48];           /* the key of memory.yaml to turn */
+    int64_t data_bytes;     /* what the graph holds, unless the limit is the query's own */
+    char key[48];           /* what to turn: a key of memory.yaml, or "limit_bytes of the query" */
     int64_t key_bytes;      /* the least value of it under which this ask would have been granted */
 } ration_refusal;
 
@@ -308,15 +309,16 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_query_open(ration_governor *
                                                                const ration_query_options *options,
                                                                ration_query **out_query,
                                                                ration_error *error);
-/* A slot for the calling worker. The query owns it until close. Errors: NO_SLOT, NO_MEMORY. */
+/* A slot for the calling worker, of at most 64 per query. The query owns it until close: take one
+ * per worker, not per task. Errors: NO_SLOT, NO_MEMORY. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_query_slot(ration_query *query,
                                                                ration_slot **out_slot);
 /* Asks the query to stop: the next settle of each worker answers CANCELLED. Any thread. */
 RATION_PUBLIC void ration_query_cancel(ration_query *query);
 /* The query's sticky status: the first error of any worker. Any thread. */
 RATION_PUBLIC ration_status ration_query_status(const ration_query *query);
-/* Copies the first refusal; false when there was none. Called by the worker that was refused, or
- * after all have stopped. */
+/* Copies the refusal behind the sticky status, else the latest of any worker; false when there was
+ * none. Any thread. */
 RATION_PUBLIC bool ration_query_refusal(const ration_query *query, ration_refusal *out_refusal);
 RATION_PUBLIC ration_pool *ration_query_pool(ration_query *query);
 /* Sweeps what guards still hold, returns all slots, closes the pool. Afterwards the pool reads 0.
@@ -335,6 +337,8 @@ typedef struct ration_guard {
     int64_t held_bytes;
     int64_t rows_left;  /* until the next settle */
     int64_t bytes_left; /* until the next settle */
+    int64_t rows_start; /* where the countdowns began */
+    int64_t bytes_start;
     int64_t rows_interval;
     int64_t bytes_interval;
 } ration_guard;
@@ -342,7 +346,7 @@ typedef struct ration_guard {
 /* Starts a guard. `site` must outlive it (a literal). Cost: no lock, no allocation. */
 RATION_PUBLIC void ration_guard_begin(ration_guard *guard, ration_slot *slot, const char *site);
 /* The slow half of ration_guard_row: looks for cancel, deadline and budgets, and adapts the
- * interval to the width of the rows and the headroom. */
+ * interval to the width of the rows. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_guard_settle(ration_guard *guard);
 /* Records why `status` was answered at this guard's site; called by ration_guard_row. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_guard_refused(ration_guard *guard,
@@ -351,9 +355,10 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_guard_refused(ration_guard *
 /* Gives back all that the guard holds. Ending twice is harmless. */
 RATION_PUBLIC void ration_guard_end(ration_guard *guard);
 
-/* Charges one row of `bytes`, and settles every N rows or B bytes. After a refusal nothing was
- * charged for this row and the guard is as before. Errors: as ration_slot_try_charge; CANCELLED,
- * DEADLINE, ROW_BUDGET at a settle. */
+/* Charges one row of `bytes`, and settles every N rows or B bytes. When memory is refused (errors
+ * of ration_slot_try_charge) nothing was charged for this row and the guard is as before; when a
+ * settle says stop (CANCELLED, DEADLINE, ROW_BUDGET, STOPPED_BY_PEER) the row is charged and held.
+ */
 RATION_NODISCARD static inline ration_status ration_guard_row(ration_guard *guard, int64_t bytes)
 {
 #ifdef RATION_UNGOVERNED

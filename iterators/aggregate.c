@@ -341,12 +341,7 @@ static ration_status evaluate_arguments(rn_operator *op, const rn_batch *input)
     aggregate_state *state = op->state;
     for (uint32_t i = 0; i < args->function_count; i++) {
         if (state->evaluators[i] != NULL) {
-            ration_error error;
-            ration_status status =
-                rn_evaluate(state->evaluators[i], input, &state->arguments[i], &error);
-            if (status != RATION_OK) {
-                return rn_evaluation_failed(op, status, &error);
-            }
+            RN_TRY(rn_operator_evaluate(op, state->evaluators[i], input, &state->arguments[i]));
         }
     }
     return RATION_OK;

@@ -55,12 +55,7 @@ static ration_status filter_next(rn_operator *op, const rn_batch **out_batch)
         if (input->rows == 0) {
             break;
         }
-        ration_error error;
-        ration_status status =
-            rn_evaluate_filter(state->evaluator, input, state->picks, &count, &error);
-        if (status != RATION_OK) {
-            return rn_evaluation_failed(op, status, &error);
-        }
+        RN_TRY(rn_operator_filter(op, state->evaluator, input, state->picks, &count));
     } while (count == 0);
     if (count == input->rows) {
         memcpy(op->batch.columns, input->columns, input->column_count * sizeof(rn_column));

@@ -376,12 +376,8 @@ static ration_status pull_probe(rn_operator *op)
     state->probe.rows = state->input->rows;
     for (uint32_t i = 0; i < args->key_count && args->expression_count > 0; i++) {
         if (args->expressions[i] != NULL) {
-            ration_error error;
-            ration_status status = rn_evaluate(state->evaluators[i], state->input,
-                                               &state->probe.columns[args->probe_keys[i]], &error);
-            if (status != RATION_OK) {
-                return rn_evaluation_failed(op, status, &error);
-            }
+            RN_TRY(rn_operator_evaluate(op, state->evaluators[i], state->input,
+                                        &state->probe.columns[args->probe_keys[i]]));
         }
     }
     uint32_t count =

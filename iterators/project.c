@@ -95,12 +95,8 @@ static ration_status project_next(rn_operator *op, const rn_batch **out_batch)
     RN_TRY(rn_next(op, op->inputs[0], &input));
     memcpy(op->batch.columns, input->columns, args->kept * sizeof(rn_column));
     for (uint32_t i = 0; i < args->count && input->rows > 0; i++) {
-        ration_error error;
         rn_column *column = &op->batch.columns[args->kept + i];
-        ration_status status = rn_evaluate(state->evaluators[i], input, column, &error);
-        if (status != RATION_OK) {
-            return rn_evaluation_failed(op, status, &error);
-        }
+        RN_TRY(rn_operator_evaluate(op, state->evaluators[i], input, column));
     }
     op->batch.rows = input->rows;
     *out_batch = &op->batch;

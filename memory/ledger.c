@@ -221,11 +221,6 @@ rn_ledger *rn_pool_ledger(ration_pool *pool)
     return pool->ledger;
 }
 
-void rn_pool_count_refusal(ration_pool *pool)
-{
-    (void)rn_fetch_add(&pool->refusals, 1);
-}
-
 bool rn_pool_try_charge(ration_pool *pool, int64_t bytes)
 {
     rn_assert(bytes >= 0);

@@ -35,20 +35,22 @@ typedef struct rn_no {
     int64_t limit_bytes;
     int64_t recalled_bytes; /* credit brought home by this ask */
     int64_t purged_bytes;
+    int64_t sequence; /* refusals of the ledger until this one; 0 = none */
 } rn_no;
 
 /* The whole slot; the public struct is its first member. */
 typedef struct rn_slot {
     ration_slot hot;
-    ration_pool *pool;     /* that it charges */
-    void *owner;           /* the query, for executor/; unknown here */
-    struct rn_slot *next;  /* slots of the pool; under the lock */
-    int64_t advance_bytes; /* owner only: charged ahead by settle, not yet drawn by contexts */
-    int64_t peak_bytes; /* owner only: most ever charged and drawn, as seen at the settles */
-    int64_t guard_bytes;   /* owner only: held by guards */
-    int64_t granted_bytes; /* hot.limit, also while a recall has it closed; under the lock */
+    ration_pool *pool;       /* that it charges */
+    void *owner;             /* the query, for executor/; unknown here */
+    struct rn_slot *next;    /* slots of the pool; under the lock */
+    int64_t advance_bytes;   /* owner only: charged ahead by settle, not yet drawn by contexts */
+    int64_t peak_bytes;      /* owner only: most ever charged and drawn, as seen at the settles */
+    int64_t rows_unsettled;  /* owner only: passed guards that ended before their next settle */
+    int64_t bytes_unsettled; /* owner only: of those rows */
+    int64_t granted_bytes;   /* hot.limit, also while a recall has it closed; under the lock */
     int64_t refills, recalls_hit; /* under the lock */
-    rn_no no;                     /* the last refusal of this slot; owner reads */
+    rn_no no; /* the last refusal; written under the lock, read by rn_slot_refusal */
 } rn_slot;
 
 static inline rn_slot *rn_slot_of(ration_slot *slot)
@@ -91,8 +93,6 @@ int64_t rn_pool_limit(const ration_pool *pool);
 const char *rn_pool_name(const ration_pool *pool);
 void *rn_pool_owner(const ration_pool *pool);
 rn_ledger *rn_pool_ledger(ration_pool *pool);
-/* Counts a refusal reported at this pool. */
-void rn_pool_count_refusal(ration_pool *pool);
 /* Calls `visit` for every pool directly below, under the lock: must not call back into the ledger.
  */
 void rn_pool_visit(ration_pool *pool,
@@ -109,6 +109,9 @@ static inline int64_t rn_slot_used(const rn_slot *slot)
 {
     return rn_load(&slot->hot.used);
 }
+
+/* Copies the slot's last refusal; false when there was none. Any thread. */
+bool rn_slot_refusal(const rn_slot *slot, rn_no *out_no);
 
 /* Makes the slot's advance at least / exactly `bytes`: charges what is missing, releases what is
  * over. After RATION_OK the contexts of this slot can draw `bytes` without being refused. Refused:

@@ -23,6 +23,7 @@ struct rn_ledger {
     int64_t (*purge)(void *argument, int64_t wanted_bytes);
     void *purge_argument;  /* rn_blocks */
     ration_pool *retained; /* what `purge` frees is charged here */
+    int64_t refusals;      /* ever; stamps them in order */
 };
 
 /* granted = direct + sum of slot.granted_bytes + sum of children's granted (I1). The int64_t words

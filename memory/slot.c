@@ -278,16 +278,34 @@ bool rn_pool_make_room(ration_pool *pool, const rn_slot *slot, int64_t bytes, rn
 }
 
 /* With the lock held and nothing published. */
-static ration_status charge_locked(rn_slot *slot, int64_t bytes)
+static ration_status charge_locked(rn_slot *slot, int64_t bytes, rn_no *no)
 {
-    rn_no no = {0};
-    if (!rn_pool_make_room(slot->pool, slot, bytes, &no)) {
-        slot->no = no;
-        return no.status;
+    *no = (rn_no){0};
+    if (!rn_pool_make_room(slot->pool, slot, bytes, no)) {
+        return no->status;
     }
     refill(slot, count_missing(slot, bytes));
     rn_store(&slot->hot.used, rn_slot_used(slot) + bytes);
     return RATION_OK;
+}
+
+/* With the lock held: what is answered to the caller is a refusal. */
+static void record_refusal(rn_slot *slot, const rn_no *no)
+{
+    slot->no = *no;
+    slot->no.sequence = ++slot->pool->ledger->refusals;
+    rn_store(&no->pool->refusals, rn_load(&no->pool->refusals) + 1);
+}
+
+bool rn_slot_refusal(const rn_slot *slot, rn_no *out_no)
+{
+    rn_ledger_lock(slot->pool->ledger);
+    bool refused = slot->no.sequence != 0;
+    if (refused) {
+        *out_no = slot->no;
+    }
+    rn_ledger_unlock(slot->pool->ledger);
+    return refused;
 }
 
 ration_status ration_slot_charge_slow(ration_slot *slot, int64_t bytes, bool published)
@@ -299,7 +317,11 @@ ration_status ration_slot_charge_slow(ration_slot *slot, int64_t bytes, bool pub
         rn_store(&slot->used, rn_load(&slot->used) - bytes);
     }
     (void)rn_never(rn_load(&slot->used) > self->granted_bytes); /* I3, which refilling would hide */
-    ration_status status = charge_locked(self, bytes);
+    rn_no no;
+    ration_status status = charge_locked(self, bytes, &no);
+    if (status != RATION_OK) {
+        record_refusal(self, &no);
+    }
     rn_ledger_unlock(self->pool->ledger);
     return status;
 }
@@ -321,12 +343,16 @@ ration_status ration_slot_try_charge_between(ration_slot *slot, int64_t at_least
     rn_ledger_lock(self->pool->ledger);
     /* Each refusal comes after all credit below its pool came home: what that pool has left is all
      * there is. The next attempt passes it, so there are at most as many as pools on the way. */
-    ration_status status = charge_locked(self, bytes);
+    rn_no no;
+    ration_status status = charge_locked(self, bytes, &no);
     while (status != RATION_OK && bytes > at_least) {
         int64_t credit = self->granted_bytes - rn_slot_used(self);
-        bytes = RN_MIN(bytes - 1, rn_add(rn_pool_room(self->no.pool), credit));
+        bytes = RN_MIN(bytes - 1, rn_add(rn_pool_room(no.pool), credit));
         bytes = RN_MAX(bytes, at_least);
-        status = charge_locked(self, bytes);
+        status = charge_locked(self, bytes, &no);
+    }
+    if (status != RATION_OK) {
+        record_refusal(self, &no);
     }
     rn_ledger_unlock(self->pool->ledger);
     RN_TRY(status);

@@ -329,6 +329,22 @@ void tree_put(const tree *node, rn_text *text)
 
 /* ---- evaluating ---- */
 
+/* Exact without long double, which valgrind cuts to 64 bits. */
+static int compare_mixed(int64_t integer, double real)
+{
+    if (isnan(real) || real >= 0x1p63) {
+        return -1;
+    }
+    if (real < -0x1p63) {
+        return 1;
+    }
+    int64_t whole = (int64_t)floor(real);
+    if (integer != whole) {
+        return integer < whole ? -1 : 1;
+    }
+    return real > floor(real) ? -1 : 0;
+}
+
 int tree_compare(const cell *a, const cell *b)
 {
     if (a->kind == CELL_STRING) {
@@ -339,12 +355,12 @@ int tree_compare(const cell *a, const cell *b)
     if (a->kind != CELL_DOUBLE && b->kind != CELL_DOUBLE) {
         return (a->integer > b->integer) - (a->integer < b->integer);
     }
-    long double x = a->kind == CELL_DOUBLE ? (long double)a->real : (long double)a->integer;
-    long double y = b->kind == CELL_DOUBLE ? (long double)b->real : (long double)b->integer;
-    if (isnan(x) || isnan(y)) {
-        return isnan(x) - isnan(y);
+    if (a->kind == CELL_DOUBLE && b->kind == CELL_DOUBLE) {
+        return isnan(a->real) || isnan(b->real) ? isnan(a->real) - isnan(b->real)
+                                                : (a->real > b->real) - (a->real < b->real);
     }
-    return (x > y) - (x < y);
+    return a->kind == CELL_DOUBLE ? -compare_mixed(b->integer, a->real)
+                                  : compare_mixed(a->integer, b->real);
 }
 
 static cell make_bool_cell(bool value)
@@ -471,7 +487,7 @@ static bool matches(const char *operation, const cell *whole, const cell *part)
 static int64_t time_part(const char *operation, const cell *value)
 {
     int64_t us = value->kind == CELL_DATE ? value->integer * INT64_C(86400000000) : value->integer;
-    time_t seconds = (time_t)floorl((long double)us / 1e6L);
+    time_t seconds = (time_t)(us / 1000000 - (us % 1000000 < 0));
     struct tm parts;
     gmtime_r(&seconds, &parts);
     switch (operation[0]) {

@@ -222,6 +222,77 @@ START_TEST(test_refusal__names_limit_asker_holder_and_key)
 }
 END_TEST
 
+START_TEST(test_guard__shorter_than_an_interval_still_sees_cancel_and_budget)
+{
+    ration_governor *governor = open_governor(MIB, 0);
+    ration_slot *slot;
+    ration_query *query = open_query(governor, NULL, &slot);
+    ration_query_cancel(query);
+    ration_status status = RATION_OK;
+    int rows = 0;
+    for (; status == RATION_OK && rows < 1000; rows++) {
+        RATION_GUARD(guard, slot, "one row");
+        status = ration_guard_row(&guard, 1);
+    }
+    ck_assert_int_eq(status, RATION_CANCELLED);
+    ck_assert_int_le(rows, 101);
+    ration_query_close(query);
+
+    ration_query_options few = {.size = sizeof few, .rows_max = 250};
+    query = open_query(governor, &few, &slot);
+    for (status = RATION_OK, rows = 0; status == RATION_OK && rows < 1000; rows++) {
+        RATION_GUARD(guard, slot, "one row");
+        status = ration_guard_row(&guard, 0);
+    }
+    ck_assert_int_eq(status, RATION_ROW_BUDGET);
+    ck_assert_int_le(rows, 351);
+    ration_query_close(query);
+    close_and_check(governor);
+}
+END_TEST
+
+START_TEST(test_refusal__is_the_latest_until_one_is_final)
+{
+    ration_governor *governor = open_governor(64 * 1024, 0);
+    ration_query_options small = {.size = sizeof small, .limit_bytes = 32 * 1024};
+    ration_slot *slot, *other_slot;
+    ration_query *query = open_query(governor, &small, &slot);
+    ration_query *other = open_query(governor, NULL, &other_slot);
+    ration_refusal refusal;
+    RATION_GUARD(guard, slot, "first");
+    ck_assert_int_eq(ration_guard_row(&guard, 40 * 1024), RATION_QUERY_LIMIT);
+    ck_assert_int_eq(ration_slot_try_charge(other_slot, 50 * 1024), RATION_OK);
+    ck_assert(ration_query_refusal(query, &refusal));
+    /* Its own limit: the holder is the query itself, whoever else holds more elsewhere. */
+    ck_assert_str_eq(refusal.holder, "q1");
+    ck_assert_int_eq(refusal.data_bytes, 0);
+    ck_assert_str_eq(refusal.key, "limit_bytes of the query");
+    ck_assert_int_eq(ration_guard_row(&guard, 20 * 1024), RATION_GLOBAL_LIMIT);
+    ck_assert(ration_query_refusal(query, &refusal));
+    ck_assert_int_eq(refusal.status, RATION_GLOBAL_LIMIT);
+    ck_assert_str_eq(refusal.holder, "q2");
+    ck_assert_int_eq(ration_slot_try_charge(slot, 33 * 1024), RATION_QUERY_LIMIT);
+    ck_assert(ration_query_refusal(query, &refusal));
+    ck_assert_str_eq(refusal.site, "");
+    ck_assert_int_eq(rn_query_fail(query, rn_slot_of(slot), "final", RATION_QUERY_LIMIT, NULL),
+                     RATION_QUERY_LIMIT);
+    ck_assert_int_eq(ration_guard_row(&guard, 20 * 1024), RATION_GLOBAL_LIMIT);
+    ck_assert(ration_query_refusal(query, &refusal));
+    ck_assert_int_eq(refusal.status, RATION_QUERY_LIMIT);
+    ck_assert_str_eq(refusal.site, "final");
+    ration_pool_figures figures;
+    ration_pool_read(ration_query_pool(query), &figures);
+    ck_assert_int_eq(figures.refusals, 2);
+    ration_pool_read(ration_governor_root(governor), &figures);
+    ck_assert_int_eq(figures.refusals, 2);
+    ration_guard_end(&guard);
+    ration_slot_release(other_slot, 50 * 1024);
+    ration_query_close(other);
+    ration_query_close(query);
+    close_and_check(governor);
+}
+END_TEST
+
 START_TEST(test_refusal__of_a_bare_charge_is_explained_too)
 {
     ration_governor *governor = open_governor(MIB, 4096);
@@ -350,6 +421,8 @@ int main(void)
         test_guard__interval_shrinks_with_the_width_of_rows,
         test_guard__row_budget_and_deadline,
         test_refusal__names_limit_asker_holder_and_key,
+        test_guard__shorter_than_an_interval_still_sees_cancel_and_budget,
+        test_refusal__is_the_latest_until_one_is_final,
         test_refusal__of_a_bare_charge_is_explained_too,
         test_query__gives_no_more_slots_than_there_are,
         test_query__first_error_wins,
