@@ -9,16 +9,12 @@
 
 #define RN_HASH_SEED UINT64_C(0x9e3779b97f4a7c15)
 
-static inline uint64_t rn_hash_mix(uint64_t a, uint64_t b)
-{
-    __extension__ typedef unsigned __int128 wide;
-    wide product = (wide)(a ^ UINT64_C(0xa0761d6478bd642f)) * (b ^ UINT64_C(0xe7037ed1a0b428db));
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
+/* One word folded: the full product with an odd constant, its halves xored. */
 static inline uint64_t rn_hash_word(uint64_t seed, uint64_t word)
 {
-    return rn_hash_mix(seed ^ word, RN_HASH_SEED);
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)(seed ^ word ^ UINT64_C(0xa0761d6478bd642f)) * RN_HASH_SEED;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 /* Any length; reads exactly `count` bytes. */
@@ -29,12 +25,12 @@ static inline uint64_t rn_hash_bytes(uint64_t seed, const void *bytes, size_t co
     uint64_t word;
     for (; count >= 8; at += 8, count -= 8) {
         memcpy(&word, at, 8);
-        hash = rn_hash_mix(hash ^ word, RN_HASH_SEED);
+        hash = rn_hash_word(hash, word);
     }
     if (count > 0) {
         word = 0;
         memcpy(&word, at, count);
-        hash = rn_hash_mix(hash ^ word, RN_HASH_SEED);
+        hash = rn_hash_word(hash, word);
     }
     return hash;
 }

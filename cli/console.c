@@ -15,7 +15,8 @@ int rn_cli_error(const ration_error *error)
     (void)ration_error_format(error, text, sizeof text);
     fflush(stdout);
     fprintf(stderr, "%s%s\n", error->file[0] == '\0' ? "ration: " : "", text);
-    return ration_status_exit_code(error->status);
+    int code = ration_status_exit_code(error->status);
+    return code != 0 ? code : 1;
 }
 
 int rn_cli_refusal(const ration_refusal *refusal)

@@ -32,6 +32,7 @@ typedef struct replay_session {
     ration_limits limits;
     ration_governor *governor;
     rn_slot *data_slot;
+    int64_t own_bytes; /* charged to data_slot for stacks and figures */
     rn_graph *graph;
     rn_workload workload;
     bool has_workload;
@@ -52,9 +53,27 @@ static void close_all(replay_session *session)
         rn_graph_close(session->graph);
     }
     if (session->data_slot != NULL) {
+        ration_slot_release(&session->data_slot->hot, session->own_bytes);
         rn_slot_close(session->data_slot);
     }
     ration_governor_close(session->governor);
+}
+
+/* Figures and stacks are memory too: they count against the limit as the graph does. */
+static ration_status charge_own(replay_session *session, ration_error *error)
+{
+    const rn_workload *workload = &session->workload;
+    int64_t bytes = workload->concurrency * RN_WORKER_STACK_BYTES +
+                    (int64_t)(workload->query_count * sizeof *session->figures.classes);
+    ration_status status = ration_slot_try_charge(&session->data_slot->hot, bytes);
+    if (status != RATION_OK) {
+        return rn_error_set(error, status, "raise limit_bytes, or lower concurrency",
+                            "stacks of %lld workers and figures of %u queries need %lld bytes",
+                            (long long)workload->concurrency, workload->query_count,
+                            (long long)bytes);
+    }
+    session->own_bytes = bytes;
+    return RATION_OK;
 }
 
 static ration_status open_workload(const replay_arguments *arguments, replay_session *session,
@@ -65,7 +84,7 @@ static ration_status open_workload(const replay_arguments *arguments, replay_ses
     session->has_workload = true;
     rn_workload *workload = &session->workload;
     if (arguments->count > 0) {
-        workload->count = RN_MIN(arguments->count, RN_WORKLOAD_ARRIVALS_MAX);
+        workload->count = arguments->count;
     }
     if (arguments->duration != NULL &&
         (!rn_parse_duration(arguments->duration, strlen(arguments->duration),
@@ -75,7 +94,7 @@ static ration_status open_workload(const replay_arguments *arguments, replay_ses
                             "'%s' is no duration above 0", arguments->duration);
     }
     if (arguments->concurrency > 0) {
-        workload->concurrency = RN_MIN(arguments->concurrency, 256);
+        workload->concurrency = arguments->concurrency;
     }
     if (arguments->seed >= 0) {
         workload->seed = (uint64_t)arguments->seed;
@@ -88,7 +107,10 @@ static ration_status open_workload(const replay_arguments *arguments, replay_ses
         return rn_error_at(error, RATION_PLAN, workload->path, 1, 1, "give `count` or `duration`",
                            "the workload never ends");
     }
-    return rn_replay_figures_open(workload, &session->figures);
+    if (rn_replay_figures_open(workload, &session->figures) != RATION_OK) {
+        return rn_error_set(error, RATION_NO_MEMORY, "", "no memory for the figures");
+    }
+    return charge_own(session, error);
 }
 
 static ration_status open_graph(const replay_arguments *arguments, replay_session *session,
@@ -113,7 +135,7 @@ static ration_status open_results(const replay_arguments *arguments, replay_sess
         return rn_error_at(error, RATION_FILE, arguments->results, 0, 0, "",
                            "cannot be written: %s", strerror(errno));
     }
-    fprintf(session->results, "number,query,status,rows,checksum,peak_bytes,latency_us\n");
+    fputs(RN_RESULTS_HEADER, session->results);
     return RATION_OK;
 }
 
@@ -173,7 +195,7 @@ static void fill_report(replay_session *session, rn_report *report)
     ration_pool_read(ration_governor_queries(session->governor), &queries);
     report->workload = &session->workload;
     report->figures = &session->figures;
-    report->data_bytes = data.charged_bytes;
+    report->data_bytes = data.charged_bytes - session->own_bytes;
     report->left_bytes = queries.granted_bytes;
     report->audit_ok = ration_pool_check(ration_governor_root(session->governor), report->audit,
                                          sizeof report->audit);
@@ -208,7 +230,7 @@ static bool judge(const replay_arguments *arguments, const rn_report *report)
 
 static int run(const replay_arguments *arguments, replay_session *session, const char *source)
 {
-    ration_error error;
+    ration_error error = {.status = RATION_OK};
     ration_status status = open_all(arguments, session, &error);
     rn_replay replay = {&session->workload, session->graph, session->governor,
                         rn_operator_classes()};
@@ -236,13 +258,20 @@ static int run(const replay_arguments *arguments, replay_session *session, const
     if (!rn_cli_put_text(stdout, arguments->json ? put_json : put_text, &report)) {
         return ration_status_exit_code(RATION_NO_MEMORY);
     }
-    if (judge(arguments, &report)) {
-        return RN_EXIT_THRESHOLD;
+    if (session->results != NULL && (fflush(session->results) != 0 || ferror(session->results))) {
+        (void)rn_error_at(&error, RATION_FILE, arguments->results, 0, 0, "",
+                          "could not be written: %s", strerror(errno));
+        return rn_cli_error(&error);
     }
+    bool missed = judge(arguments, &report);
     if (report.interrupted) {
         return RN_EXIT_INTERRUPTED;
     }
-    return report.left_bytes == 0 && report.audit_ok && report.samples_over == 0 ? 0 : 1;
+    if (missed) {
+        return RN_EXIT_THRESHOLD;
+    }
+    bool held = report.samples_over == 0 && report.peak_bytes <= report.limit_bytes;
+    return held && report.left_bytes == 0 && report.audit_ok ? 0 : 1;
 }
 
 int rn_cli_replay(int argc, char **argv)
@@ -280,6 +309,13 @@ int rn_cli_replay(int argc, char **argv)
         return code;
     }
     arguments.workload = argv[first];
+    if (arguments.count > RN_WORKLOAD_ARRIVALS_MAX || arguments.concurrency > RN_WORKERS_MAX ||
+        (arguments.speed != 0 && !(arguments.speed >= 1e-6 && arguments.speed <= 1e6))) {
+        return rn_cli_usage_error("replay",
+                                  "--count is at most %lld, --concurrency at most %d, --speed "
+                                  "between 0.000001 and 1000000",
+                                  (long long)RN_WORKLOAD_ARRIVALS_MAX, RN_WORKERS_MAX);
+    }
     for (uint32_t i = 0; i < arguments.fail_if.count; i++) {
         ration_error error;
         if (rn_threshold_parse(arguments.fail_if.values[i], &arguments.thresholds[i], &error) !=

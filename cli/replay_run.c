@@ -5,23 +5,23 @@
  * queries (open loop). The calling thread reads the root pool every 20 ms, compares it with its
  * limit, and shows progress.
  *
- * Each worker has its own figures; only the arrival cursor, the running queries and the result file
- * are shared, under one lock. */
+ * Arrival cursor, figures, running queries and the result file are shared under one lock, taken a
+ * few times per query. */
 #include "cli/replay_run.h"
 
 #include <errno.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/format.h"
+
 #define RN_WATCH_NS 20000000
-#define RN_WORKER_STACK_BYTES (256 * 1024)
 
 struct crew;
 
 typedef struct hand {
     struct crew *crew;
     pthread_t thread;
-    rn_replay_figures figures;
     ration_query *running; /* under crew->lock */
 } hand;
 
@@ -29,8 +29,10 @@ struct crew {
     const rn_replay *replay;
     const rn_replay_options *options;
     pthread_mutex_t lock;
-    rn_arrivals cursor; /* under lock */
-    bool ended;         /* no arrivals left; under lock */
+    rn_replay_figures *figures; /* under lock */
+    rn_arrivals cursor;         /* under lock */
+    bool ended;                 /* no arrivals left; under lock */
+    int64_t ended_ns;           /* when the last query so far ended; under lock */
     int64_t start_ns;
     int64_t stop;    /* atomic: no further arrivals, please */
     int64_t done;    /* queries ended; atomic */
@@ -64,19 +66,54 @@ static bool wait_until(const struct crew *crew, int64_t due_ns)
     return true;
 }
 
-static void write_result(struct crew *crew, const rn_arrival *arrival, const rn_outcome *outcome,
-                         int64_t latency_us)
+static void put_field(FILE *file, const char *text, char separator)
 {
-    if (crew->options->results == NULL) {
+    char buffer[400];
+    rn_string string = rn_string_over(text, (uint32_t)strlen(text));
+    rn_column column = {.type = rn_type_of(RN_STRING), .data = &string};
+    rn_text field = rn_text_over(buffer, sizeof buffer);
+    rn_format_csv(&field, NULL, &column, 0);
+    fprintf(file, "%s%c", buffer, separator);
+}
+
+/* One line: what became of the query and, when it was refused, the refusal. */
+static void write_result(FILE *file, const rn_workload *workload, const rn_arrival *arrival,
+                         const rn_outcome *outcome, int64_t latency_us)
+{
+    fprintf(file, "%lld,", (long long)arrival->number);
+    put_field(file, workload->queries[arrival->query].name, ',');
+    fprintf(file, "%s,%lld,%016llx,%lld,%lld,", ration_status_name(outcome->status),
+            (long long)outcome->rows, (unsigned long long)outcome->checksum,
+            (long long)outcome->peak_bytes, (long long)latency_us);
+    const ration_refusal *refusal = &outcome->refusal;
+    if (!outcome->refused) {
+        fputs(",,,,,,,,\n", file);
         return;
     }
+    put_field(file, refusal->pool, ',');
+    fprintf(file, "%lld,%lld,%lld,", (long long)refusal->limit_bytes,
+            (long long)refusal->charged_bytes, (long long)refusal->asked_bytes);
+    put_field(file, refusal->site, ',');
+    put_field(file, refusal->holder, ',');
+    fprintf(file, "%lld,", (long long)refusal->holder_bytes);
+    put_field(file, refusal->key, ',');
+    fprintf(file, "%lld\n", (long long)refusal->key_bytes);
+}
+
+static void record(struct crew *crew, const rn_arrival *arrival, const rn_outcome *outcome,
+                   int64_t lag_us, int64_t latency_us)
+{
+    if (outcome->status == RATION_CANCELLED && rn_load(&crew->stop) != 0) {
+        return; /* ended by the interrupt, as those that never started */
+    }
     pthread_mutex_lock(&crew->lock);
-    fprintf(crew->options->results, "%lld,%s,%s,%lld,%016llx,%lld,%lld\n",
-            (long long)arrival->number, crew->replay->workload->queries[arrival->query].name,
-            ration_status_name(outcome->status), (long long)outcome->rows,
-            (unsigned long long)outcome->checksum, (long long)outcome->peak_bytes,
-            (long long)latency_us);
+    rn_replay_figures_add(crew->figures, arrival, outcome, lag_us, latency_us);
+    crew->ended_ns = rn_clock_ns();
+    if (crew->options->results != NULL) {
+        write_result(crew->options->results, crew->replay->workload, arrival, outcome, latency_us);
+    }
     pthread_mutex_unlock(&crew->lock);
+    rn_fetch_add(&crew->done, 1);
 }
 
 static void *work(void *argument)
@@ -92,10 +129,7 @@ static void *work(void *argument)
         rn_outcome outcome;
         int64_t lag_us = (rn_clock_ns() - due_ns) / 1000;
         rn_replay_run(crew->replay, &arrival, &crew->lock, &self->running, &outcome);
-        int64_t latency_us = (rn_clock_ns() - due_ns) / 1000;
-        rn_replay_figures_add(&self->figures, &arrival, &outcome, lag_us, latency_us);
-        write_result(crew, &arrival, &outcome, latency_us);
-        rn_fetch_add(&crew->done, 1);
+        record(crew, &arrival, &outcome, lag_us, (rn_clock_ns() - due_ns) / 1000);
     }
     rn_fetch_add(&crew->working, -1);
     return NULL;
@@ -157,7 +191,6 @@ static void show_progress(const struct crew *crew, const rn_report *report)
 static void watch(struct crew *crew, rn_report *report)
 {
     int64_t round = 0;
-    bool cancelled = false;
     while (rn_load(&crew->working) > 0) {
         struct timespec pause = {0, RN_WATCH_NS};
         nanosleep(&pause, NULL);
@@ -166,15 +199,16 @@ static void watch(struct crew *crew, rn_report *report)
             show_progress(crew, report);
         }
         if (crew->options->interrupted != NULL && *crew->options->interrupted != 0) {
-            cancel_running(crew);
-            cancelled = true;
+            report->interrupted = true;
+        }
+        if (report->interrupted || rn_load(&crew->stop) != 0) {
+            cancel_running(crew); /* again and again: a query may have started meanwhile */
         }
         round += 1;
     }
     if (crew->options->progress) {
         fputs("\r\x1b[K", stderr);
     }
-    report->interrupted = cancelled;
 }
 
 static uint32_t start_hands(struct crew *crew)
@@ -186,13 +220,9 @@ static uint32_t start_hands(struct crew *crew)
     for (; started < crew->hand_count; started++) {
         hand *next = &crew->hands[started];
         next->crew = crew;
-        if (rn_replay_figures_open(crew->replay->workload, &next->figures) != RATION_OK) {
-            break;
-        }
         rn_fetch_add(&crew->working, 1);
         if (pthread_create(&next->thread, &attributes, work, next) != 0) {
             rn_fetch_add(&crew->working, -1);
-            rn_replay_figures_close(&next->figures);
             break;
         }
     }
@@ -203,7 +233,7 @@ static uint32_t start_hands(struct crew *crew)
 ration_status rn_replay_run_all(const rn_replay *replay, const rn_replay_options *options,
                                 rn_replay_figures *figures, rn_report *report, ration_error *error)
 {
-    struct crew crew = {.replay = replay, .options = options};
+    struct crew crew = {.replay = replay, .options = options, .figures = figures};
     crew.hand_count = (uint32_t)replay->workload->concurrency;
     size_t bytes = crew.hand_count * sizeof *crew.hands;
     crew.hands = rn_heap_allocate(bytes);
@@ -213,25 +243,23 @@ ration_status rn_replay_run_all(const rn_replay *replay, const rn_replay_options
     pthread_mutex_init(&crew.lock, NULL);
     int64_t unused;
     rn_probe_self("", &report->rss_start_bytes, &unused);
-    crew.start_ns = rn_clock_ns();
+    crew.start_ns = crew.ended_ns = rn_clock_ns();
     uint32_t started = start_hands(&crew);
     bool complete = started == crew.hand_count;
     if (!complete) {
-        cancel_running(&crew);
+        rn_store(&crew.stop, 1);
     }
     watch(&crew, report);
     for (uint32_t i = 0; i < started; i++) {
         pthread_join(crew.hands[i].thread, NULL);
-        rn_replay_figures_merge(figures, &crew.hands[i].figures);
-        rn_replay_figures_close(&crew.hands[i].figures);
     }
-    report->elapsed_us = (rn_clock_ns() - crew.start_ns) / 1000;
+    report->elapsed_us = (crew.ended_ns - crew.start_ns) / 1000;
     sample(&crew, report);
     pthread_mutex_destroy(&crew.lock);
     rn_heap_free(crew.hands, bytes);
     if (!complete) {
         return rn_error_set(error, RATION_ENVIRONMENT, "lower `concurrency`",
-                            "could not start %lld workers",
+                            "could start only %u of %lld workers", started,
                             (long long)replay->workload->concurrency);
     }
     return RATION_OK;

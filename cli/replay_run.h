@@ -9,6 +9,17 @@
 
 #include "executor/report.h"
 
+/* Of a worker: plans may be 256 operators deep, and checked builds have larger frames. Charged to
+ * the pool `data`, as the figures are. */
+#ifdef RATION_CHECKED
+#define RN_WORKER_STACK_BYTES ((int64_t)1024 * 1024)
+#else
+#define RN_WORKER_STACK_BYTES ((int64_t)256 * 1024)
+#endif
+#define RN_RESULTS_HEADER                                                                          \
+    "number,query,status,rows,checksum,peak_bytes,latency_us,pool,limit_bytes,charged_bytes,"      \
+    "asked_bytes,site,holder,holder_bytes,key,key_bytes\n"
+
 typedef struct rn_replay_options {
     bool progress;                      /* a line on stderr, rewritten */
     FILE *results;                      /* one CSV line per query, or NULL */

@@ -2,7 +2,7 @@
  *
  * Drawing arrivals and parameters. Everything is a function of the workload's seed and the number
  * of the arrival, so that a single query of a replay can be repeated alone. */
-#include "executor/workload.h"
+#include "executor/trace.h"
 
 #include <math.h>
 
@@ -48,6 +48,25 @@ bool rn_arrivals_next(const rn_workload *workload, rn_arrivals *cursor, rn_arriv
     cursor->number += 1;
     *out_arrival = arrival;
     return true;
+}
+
+/* Without a record the query is only being checked: the plan's default stands in. */
+static ration_status take_recorded(const rn_workload *workload,
+                                   const rn_workload_parameter *parameter,
+                                   const rn_recorded *recorded, rn_value *out_value,
+                                   ration_error *error)
+{
+    if (recorded == NULL) {
+        if (parameter->values != NULL) {
+            *out_value = parameter->values[0];
+        }
+        return RATION_OK;
+    }
+    if (!rn_trace_value(&recorded->parameter, parameter, out_value)) {
+        return rn_error_at(error, RATION_PLAN, workload->path, parameter->line, parameter->column,
+                           "", "the trace's parameter does not fit '%s'", parameter->name);
+    }
+    return RATION_OK;
 }
 
 static ration_status draw_node(const rn_workload *workload, const rn_workload_parameter *parameter,
@@ -100,19 +119,12 @@ ration_status rn_workload_parameters(const rn_workload *workload, const rn_arriv
             break;
         case RN_SOURCE_NODE:
             if (has_trace) {
-                const rn_value *given = &recorded->parameter;
-                draw = rn_value_hash(given->type, workload->seed, &given->as);
+                draw = rn_value_hash(rn_type_of(RN_STRING), workload->seed, &recorded->parameter);
             }
             RN_TRY(draw_node(workload, parameter, graph, draw, value, error));
             break;
         case RN_SOURCE_TRACE:
-            if (!has_trace) {
-                return rn_error_at(error, RATION_PLAN, workload->path, parameter->line,
-                                   parameter->column,
-                                   "name its column with `parameter` under arrivals",
-                                   "the trace has no parameter for '%s'", parameter->name);
-            }
-            *value = recorded->parameter;
+            RN_TRY(take_recorded(workload, parameter, recorded, value, error));
             break;
         }
     }

@@ -35,16 +35,6 @@ void rn_histogram_add(rn_histogram *histogram, int64_t value)
     histogram->maximum = RN_MAX(histogram->maximum, value);
 }
 
-void rn_histogram_merge(rn_histogram *into, const rn_histogram *from)
-{
-    for (uint32_t i = 0; i < RN_HISTOGRAM_BUCKETS; i++) {
-        into->buckets[i] += from->buckets[i];
-    }
-    into->count += from->count;
-    into->sum = rn_add(into->sum, from->sum);
-    into->maximum = RN_MAX(into->maximum, from->maximum);
-}
-
 int64_t rn_histogram_quantile(const rn_histogram *histogram, int64_t ppm)
 {
     if (histogram->count == 0) {

@@ -18,7 +18,6 @@ typedef struct rn_histogram {
 
 /* Negative values count as 0. */
 void rn_histogram_add(rn_histogram *histogram, int64_t value);
-void rn_histogram_merge(rn_histogram *into, const rn_histogram *from);
 /* The smallest recorded step at or below which `ppm` millionths of the values lie: its upper end,
  * the maximum at most; 0 when empty. */
 int64_t rn_histogram_quantile(const rn_histogram *histogram, int64_t ppm);

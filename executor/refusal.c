@@ -55,7 +55,9 @@ static void fill_holders(ration_refusal *refusal, const rn_no *no, ration_query 
     refusal->query_bytes = figures.charged_bytes;
     holder largest = {.bytes = 0};
     if (no->pool == query->pool) {
-        look_at(&largest, query->name, query, figures.charged_bytes);
+        if (figures.charged_bytes > 0) {
+            look_at(&largest, query->name, query, figures.charged_bytes);
+        }
     } else {
         rn_pool_visit(query->governor->queries, look_at_child, &largest);
         ration_pool_read(query->governor->data, &figures);

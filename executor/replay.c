@@ -11,6 +11,8 @@ ration_status rn_replay_figures_open(const rn_workload *workload, rn_replay_figu
         return RATION_NO_MEMORY;
     }
     out_figures->class_count = workload->query_count;
+    out_figures->refused_number = -1;
+    out_figures->failed_number = -1;
     return RATION_OK;
 }
 
@@ -21,30 +23,9 @@ void rn_replay_figures_close(rn_replay_figures *figures)
     figures->class_count = 0;
 }
 
-void rn_replay_figures_merge(rn_replay_figures *into, const rn_replay_figures *from)
+static bool is_earlier(int64_t number, int64_t first)
 {
-    rn_assert(into->class_count == from->class_count);
-    for (uint32_t i = 0; i < into->class_count; i++) {
-        rn_class_figures *to = &into->classes[i];
-        const rn_class_figures *more = &from->classes[i];
-        to->arrived += more->arrived;
-        for (uint32_t s = 0; s < RN_STATUS_COUNT; s++) {
-            to->by_status[s] += more->by_status[s];
-        }
-        to->rows += more->rows;
-        to->peak_bytes = RN_MAX(to->peak_bytes, more->peak_bytes);
-        rn_histogram_merge(&to->latency_us, &more->latency_us);
-    }
-    rn_histogram_merge(&into->lag_us, &from->lag_us);
-    into->checksum += from->checksum;
-    if (!into->refused && from->refused) {
-        into->refused = true;
-        into->first_refusal = from->first_refusal;
-    }
-    if (!into->failed && from->failed) {
-        into->failed = true;
-        into->first_error = from->first_error;
-    }
+    return first < 0 || number < first;
 }
 
 void rn_replay_figures_add(rn_replay_figures *figures, const rn_arrival *arrival,
@@ -59,11 +40,13 @@ void rn_replay_figures_add(rn_replay_figures *figures, const rn_arrival *arrival
         to->rows += outcome->rows;
         rn_histogram_add(&to->latency_us, latency_us);
         figures->checksum += rn_hash_word(outcome->checksum, (uint64_t)arrival->number);
-    } else if (outcome->refused && !figures->refused) {
-        figures->refused = true;
-        figures->first_refusal = outcome->refusal;
-    } else if (!outcome->refused && !figures->failed) {
-        figures->failed = true;
+    } else if (outcome->refused) {
+        if (is_earlier(arrival->number, figures->refused_number)) {
+            figures->refused_number = arrival->number;
+            figures->first_refusal = outcome->refusal;
+        }
+    } else if (is_earlier(arrival->number, figures->failed_number)) {
+        figures->failed_number = arrival->number;
         figures->first_error = outcome->error;
     }
 }
@@ -104,12 +87,25 @@ static ration_status build_plan(const rn_replay *replay, const rn_arrival *arriv
     return status;
 }
 
+/* The first recorded arrival that may run this query; NULL when there is none. */
+static const rn_recorded *find_recorded(const rn_workload *workload, uint32_t query)
+{
+    for (int64_t i = 0; i < workload->recorded_count; i++) {
+        uint32_t recorded = workload->recorded[i].query;
+        if (recorded == query || recorded == UINT32_MAX) {
+            return &workload->recorded[i];
+        }
+    }
+    return NULL;
+}
+
 ration_status rn_replay_check(const rn_replay *replay, ration_error *error)
 {
-    for (uint32_t i = 0; i < replay->workload->query_count; i++) {
-        rn_arrival arrival = {.query = i};
-        if (replay->workload->recorded_count > 0) {
-            arrival.recorded = &replay->workload->recorded[0];
+    const rn_workload *workload = replay->workload;
+    for (uint32_t i = 0; i < workload->query_count; i++) {
+        rn_arrival arrival = {.query = i, .recorded = find_recorded(workload, i)};
+        if (workload->process == RN_PROCESS_TRACE && arrival.recorded == NULL) {
+            continue; /* the trace never runs it */
         }
         rn_plan *plan;
         RN_TRY(build_plan(replay, &arrival, &plan, error));

@@ -3,15 +3,15 @@
  * Replay: one arrival of a workload run as a governed query, and what was seen, summed up per query
  * class.
  *
- * This file starts no thread: the command line owns its workers and gives each a rn_replay_figures
- * of its own, merged at the end. Latency counts from the time the query was due, not from when a
- * worker became free.
+ * This file starts no thread: the command line owns its workers, which add to one rn_replay_figures
+ * under its lock. Latency counts from the time the query was due, not from when a worker became
+ * free.
  */
 #ifndef RATION_REPLAY_H
 #define RATION_REPLAY_H
 
-#include "executor/histogram.h"
 #include "executor/execution.h"
+#include "executor/histogram.h"
 #include "executor/workload.h"
 
 #define RN_STATUS_COUNT (RATION_INTERRUPTED + 1)
@@ -46,10 +46,10 @@ typedef struct rn_class_figures {
 typedef struct rn_replay_figures {
     uint32_t class_count;
     rn_class_figures *classes;
-    rn_histogram lag_us; /* from due to start */
-    bool refused;
+    rn_histogram lag_us;    /* from due to start */
+    int64_t refused_number; /* arrival of the earliest refusal; -1 = none */
     ration_refusal first_refusal;
-    bool failed;
+    int64_t failed_number; /* the same for other failures */
     ration_error first_error;
     uint64_t checksum; /* of completed queries: order does not matter */
 } rn_replay_figures;
@@ -58,7 +58,6 @@ typedef struct rn_replay_figures {
 RATION_NODISCARD ration_status rn_replay_figures_open(const rn_workload *workload,
                                                       rn_replay_figures *out_figures);
 void rn_replay_figures_close(rn_replay_figures *figures);
-void rn_replay_figures_merge(rn_replay_figures *into, const rn_replay_figures *from);
 void rn_replay_figures_add(rn_replay_figures *figures, const rn_arrival *arrival,
                            const rn_outcome *outcome, int64_t lag_us, int64_t latency_us);
 

@@ -149,12 +149,12 @@ void rn_report_put_text(const rn_report *report, rn_text *text)
                    (long long)report->left_bytes, report->audit_ok ? "ok" : report->audit);
     rn_text_format(text, "results        checksum %016llx over the completed queries\n",
                    (unsigned long long)figures->checksum);
-    if (figures->refused) {
+    if (figures->refused_number >= 0) {
         char refusal[1200];
         (void)ration_refusal_format(&figures->first_refusal, refusal, sizeof refusal);
         rn_text_format(text, "\nfirst refusal\n%s", refusal);
     }
-    if (figures->failed) {
+    if (figures->failed_number >= 0) {
         char error[1200];
         (void)ration_error_format(&figures->first_error, error, sizeof error);
         rn_text_format(text, "\nfirst failure\n%s\n", error);
@@ -216,11 +216,15 @@ static void put_json_refusal(const ration_refusal *refusal, rn_text *text)
     const struct {
         const char *name;
         int64_t value;
-    } numbers[] = {
-        {"limit_bytes", refusal->limit_bytes},   {"charged_bytes", refusal->charged_bytes},
-        {"asked_bytes", refusal->asked_bytes},   {"query_bytes", refusal->query_bytes},
-        {"holder_bytes", refusal->holder_bytes}, {"recalled_bytes", refusal->recalled_bytes},
-        {"purged_bytes", refusal->purged_bytes}, {"key_bytes", refusal->key_bytes}};
+    } numbers[] = {{"limit_bytes", refusal->limit_bytes},
+                   {"charged_bytes", refusal->charged_bytes},
+                   {"asked_bytes", refusal->asked_bytes},
+                   {"query_bytes", refusal->query_bytes},
+                   {"holder_bytes", refusal->holder_bytes},
+                   {"data_bytes", refusal->data_bytes},
+                   {"recalled_bytes", refusal->recalled_bytes},
+                   {"purged_bytes", refusal->purged_bytes},
+                   {"key_bytes", refusal->key_bytes}};
     for (size_t i = 0; i < RN_COUNT(texts); i++) {
         rn_text_format(text, "%s\"%s\":", i == 0 ? "{" : ",", texts[i].name);
         put_json_text(text, texts[i].value);
@@ -231,13 +235,26 @@ static void put_json_refusal(const ration_refusal *refusal, rn_text *text)
     rn_text_put(text, "}");
 }
 
+static void put_json_error(const ration_error *error, rn_text *text)
+{
+    rn_text_format(text, "{\"status\":\"%s\",\"file\":", ration_status_name(error->status));
+    put_json_text(text, error->file);
+    rn_text_format(text, ",\"line\":%d,\"column\":%d,\"message\":", error->line, error->column);
+    put_json_text(text, error->message);
+    rn_text_put(text, ",\"hint\":");
+    put_json_text(text, error->hint);
+    rn_text_put(text, "}");
+}
+
 void rn_report_put_json(const rn_report *report, rn_text *text)
 {
     const rn_replay_figures *figures = report->figures;
     const struct {
         const char *name;
         int64_t value;
-    } numbers[] = {{"arrived", rn_report_arrived(report)},
+    } numbers[] = {{"seed", (int64_t)report->workload->seed},
+                   {"concurrency", report->workload->concurrency},
+                   {"arrived", rn_report_arrived(report)},
                    {"completed", rn_report_completed(report)},
                    {"refused", rn_report_refused(report)},
                    {"failed", rn_report_failed(report)},
@@ -259,6 +276,8 @@ void rn_report_put_json(const rn_report *report, rn_text *text)
     for (size_t i = 0; i < RN_COUNT(numbers); i++) {
         rn_text_format(text, ",\"%s\":%lld", numbers[i].name, (long long)numbers[i].value);
     }
+    rn_text_put(text, ",\"audit_text\":");
+    put_json_text(text, report->audit_ok ? "" : report->audit);
     rn_text_format(text, ",\"audit\":%s,\"interrupted\":%s,\"checksum\":\"%016llx\",\"lag_us\":",
                    report->audit_ok ? "true" : "false", report->interrupted ? "true" : "false",
                    (unsigned long long)figures->checksum);
@@ -269,8 +288,14 @@ void rn_report_put_json(const rn_report *report, rn_text *text)
         put_json_class(&report->workload->queries[i], &figures->classes[i], text);
     }
     rn_text_put(text, "],\"first_refusal\":");
-    if (figures->refused) {
+    if (figures->refused_number >= 0) {
         put_json_refusal(&figures->first_refusal, text);
+    } else {
+        rn_text_put(text, "null");
+    }
+    rn_text_put(text, ",\"first_failure\":");
+    if (figures->failed_number >= 0) {
+        put_json_error(&figures->first_error, text);
     } else {
         rn_text_put(text, "null");
     }

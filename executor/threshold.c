@@ -60,11 +60,14 @@ ration_status rn_threshold_parse(const char *text, rn_threshold *out_threshold, 
     return RATION_OK;
 }
 
+/* A class that arrived and never completed has no latency that could be good enough. */
 static int64_t worst_latency(const rn_report *report, int64_t ppm)
 {
     int64_t worst = 0;
     for (uint32_t i = 0; i < report->figures->class_count; i++) {
-        worst = RN_MAX(worst, rn_histogram_quantile(&report->figures->classes[i].latency_us, ppm));
+        const rn_class_figures *figures = &report->figures->classes[i];
+        bool never = figures->arrived > 0 && figures->latency_us.count == 0;
+        worst = RN_MAX(worst, never ? INT64_MAX : rn_histogram_quantile(&figures->latency_us, ppm));
     }
     return worst;
 }
@@ -105,6 +108,8 @@ bool rn_threshold_missed(const rn_threshold *threshold, const rn_report *report,
     rn_text_format(text, "%s  %s: ", missed ? "MISS" : "PASS", threshold->text);
     if (threshold->share) {
         rn_text_format(text, "%.3f%%\n", shown);
+    } else if (value == INT64_MAX) {
+        rn_text_put(text, "a query never completed\n");
     } else if (metrics[threshold->metric].unit == TIME) {
         rn_text_format(text, "%.3f ms\n", shown / 1e3);
     } else {

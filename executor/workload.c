@@ -3,13 +3,13 @@
  * Reading workload files. What a file may say: docs/workloads.md. The recorded arrivals of a trace
  * are read in executor/trace.c; drawing arrivals and parameters is in executor/arrivals.c.
  */
+#include "executor/planner.h"
 #include "executor/trace.h"
-
-#include <limits.h>
 
 typedef struct reader {
     rn_workload *workload;
     const rn_yaml_file *yaml;
+    bool has_trace_parameter;
     ration_error *error;
 } reader;
 
@@ -82,19 +82,109 @@ static ration_status read_values(reader *r, const rn_yaml *node, rn_workload_par
     uint32_t count = 0;
     for (const rn_yaml *value = node->first; value != NULL; value = value->next) {
         RN_TRY(read_literal(r, value, &values[count]));
+        if (!rn_type_equal(values[count].type, values[0].type)) {
+            char type[32], first[32];
+            return rn_yaml_error(
+                r->yaml, value, r->error, "all values of a parameter have one type",
+                "'%s' is %s, the values before are %s", value->text,
+                rn_type_name(values[count].type, type), rn_type_name(values[0].type, first));
+        }
         count += 1;
     }
-    parameter->source = RN_SOURCE_VALUES;
     parameter->values = values;
     parameter->count = count;
     return RATION_OK;
 }
 
-/* A literal, or a mapping that says how to draw: values, min and max, node, trace. */
-static ration_status read_parameter(reader *r, const rn_yaml *node,
-                                    rn_workload_parameter *parameter)
+static ration_status read_range(reader *r, const rn_yaml *node, rn_workload_parameter *parameter)
+{
+    const rn_yaml *bound;
+    RN_TRY(rn_yaml_require(r->yaml, node, "min", &bound, r->error));
+    RN_TRY(rn_yaml_int64(r->yaml, bound, INT64_MIN, INT64_MAX, &parameter->minimum, r->error));
+    RN_TRY(rn_yaml_require(r->yaml, node, "max", &bound, r->error));
+    return rn_yaml_int64(r->yaml, bound, parameter->minimum, INT64_MAX, &parameter->maximum,
+                         r->error);
+}
+
+/* The plan's own value of a parameter. What is wrong with it, or that there is none, is for
+ * rn_plan_build to say. */
+static ration_status find_default(reader *r, const rn_workload_query *query, const char *name,
+                                  const rn_value **out_value)
+{
+    const rn_plan_file *file = &r->workload->plan_files[query->file];
+    const rn_yaml *plan = rn_plan_file_find(file, query->plan);
+    const rn_yaml *node = rn_yaml_get(rn_yaml_get(plan, "parameters"), name);
+    if (node == NULL) {
+        node = rn_yaml_get(rn_yaml_get(file->yaml.root, "parameters"), name);
+    }
+    if (node == NULL || node->kind != RN_YAML_SCALAR) {
+        return RATION_OK;
+    }
+    rn_value *value = rn_arena_allocate(&r->workload->arena, sizeof *value);
+    if (value == NULL) {
+        return RATION_NO_MEMORY;
+    }
+    ration_status status =
+        rn_literal_parse(node->text, node->length, node->quoted, &r->workload->arena, value);
+    if (status == RATION_OK) {
+        *out_value = value;
+    }
+    return status == RATION_NO_MEMORY ? status : RATION_OK;
+}
+
+static ration_status read_trace_parameter(reader *r, const rn_yaml *node,
+                                          const rn_workload_query *query,
+                                          rn_workload_parameter *parameter)
+{
+    static const char *const columns[] = {"parameter"};
+    size_t column;
+    RN_TRY(rn_yaml_choice(r->yaml, node, columns, RN_COUNT(columns), &column, r->error));
+    if (r->workload->process != RN_PROCESS_TRACE) {
+        return rn_yaml_error(r->yaml, node, r->error, "give arrivals a trace",
+                             "the arrivals of this workload come from no trace");
+    }
+    if (!r->has_trace_parameter) {
+        return rn_yaml_error(r->yaml, node, r->error,
+                             "name its column with `parameter` under arrivals",
+                             "the trace has no parameter for '%s'", parameter->name);
+    }
+    parameter->count = 1;
+    return find_default(r, query, parameter->name, &parameter->values);
+}
+
+/* The one way to draw that a mapping names. */
+static ration_status choose_source(const reader *r, const rn_yaml *node, rn_source *out_source)
 {
     static const char *const keys[] = {"values", "min", "max", "node", "trace"};
+    static const rn_source sources[] = {RN_SOURCE_VALUES, RN_SOURCE_RANGE, RN_SOURCE_RANGE,
+                                        RN_SOURCE_NODE, RN_SOURCE_TRACE};
+    rn_source chosen = RN_SOURCE_FIXED;
+    RN_TRY(rn_yaml_expect(r->yaml, node, RN_YAML_MAPPING, r->error));
+    RN_TRY(rn_yaml_check_keys(r->yaml, node, keys, RN_COUNT(keys), r->error));
+    for (size_t i = 0; i < RN_COUNT(keys); i++) {
+        const rn_yaml *found = rn_yaml_get(node, keys[i]);
+        if (found == NULL) {
+            continue;
+        }
+        if (chosen != RN_SOURCE_FIXED && chosen != sources[i]) {
+            return rn_yaml_error_key(r->yaml, found, r->error,
+                                     "one of: values; min and max; node; trace",
+                                     "two ways to draw parameter '%s'", node->key);
+        }
+        chosen = sources[i];
+    }
+    if (chosen == RN_SOURCE_FIXED) {
+        return rn_yaml_error(r->yaml, node, r->error, "one of: values; min and max; node; trace",
+                             "no way to draw parameter '%s'", node->key);
+    }
+    *out_source = chosen;
+    return RATION_OK;
+}
+
+/* A literal, or a mapping that says how to draw. */
+static ration_status read_parameter(reader *r, const rn_yaml *node, const rn_workload_query *query,
+                                    rn_workload_parameter *parameter)
+{
     parameter->name = node->key;
     parameter->line = node->line;
     parameter->column = node->column;
@@ -108,32 +198,17 @@ static ration_status read_parameter(reader *r, const rn_yaml *node,
         parameter->count = 1;
         return read_literal(r, node, value);
     }
-    RN_TRY(rn_yaml_expect(r->yaml, node, RN_YAML_MAPPING, r->error));
-    RN_TRY(rn_yaml_check_keys(r->yaml, node, keys, RN_COUNT(keys), r->error));
-    const rn_yaml *values = rn_yaml_get(node, "values");
-    const rn_yaml *label = rn_yaml_get(node, "node");
-    if (values != NULL) {
-        return read_values(r, values, parameter);
+    RN_TRY(choose_source(r, node, &parameter->source));
+    switch (parameter->source) {
+    case RN_SOURCE_VALUES:
+        return read_values(r, rn_yaml_get(node, "values"), parameter);
+    case RN_SOURCE_NODE:
+        return rn_yaml_string(r->yaml, rn_yaml_get(node, "node"), &parameter->label, r->error);
+    case RN_SOURCE_TRACE:
+        return read_trace_parameter(r, rn_yaml_get(node, "trace"), query, parameter);
+    default:
+        return read_range(r, node, parameter);
     }
-    if (label != NULL) {
-        parameter->source = RN_SOURCE_NODE;
-        return rn_yaml_string(r->yaml, label, &parameter->label, r->error);
-    }
-    if (rn_yaml_get(node, "trace") != NULL) {
-        if (r->workload->process != RN_PROCESS_TRACE) {
-            return rn_yaml_error(r->yaml, node, r->error, "give arrivals a trace",
-                                 "the arrivals of this workload come from no trace");
-        }
-        parameter->source = RN_SOURCE_TRACE;
-        return RATION_OK;
-    }
-    parameter->source = RN_SOURCE_RANGE;
-    const rn_yaml *bound;
-    RN_TRY(rn_yaml_require(r->yaml, node, "min", &bound, r->error));
-    RN_TRY(rn_yaml_int64(r->yaml, bound, INT64_MIN, INT64_MAX, &parameter->minimum, r->error));
-    RN_TRY(rn_yaml_require(r->yaml, node, "max", &bound, r->error));
-    return rn_yaml_int64(r->yaml, bound, parameter->minimum, INT64_MAX, &parameter->maximum,
-                         r->error);
 }
 
 static ration_status read_parameters(reader *r, const rn_yaml *node, rn_workload_query *query)
@@ -149,7 +224,7 @@ static ration_status read_parameters(reader *r, const rn_yaml *node, rn_workload
     }
     uint32_t count = 0;
     for (const rn_yaml *child = node->first; child != NULL; child = child->next) {
-        RN_TRY(read_parameter(r, child, &parameters[count]));
+        RN_TRY(read_parameter(r, child, query, &parameters[count]));
         count += 1;
     }
     query->parameters = parameters;
@@ -157,23 +232,48 @@ static ration_status read_parameters(reader *r, const rn_yaml *node, rn_workload
     return RATION_OK;
 }
 
-/* Finds the plan file that has a plan of this name. */
+/* Finds the plan file that has a plan of this name; two that have it are a mistake. */
 static ration_status find_plan(reader *r, const rn_yaml *node, rn_workload_query *query)
 {
     const rn_workload *workload = r->workload;
+    bool found = false;
     for (uint32_t file = 0; file < workload->plan_file_count; file++) {
-        const char *name;
-        for (uint32_t i = 0; (name = rn_plan_file_name(&workload->plan_files[file], i)) != NULL;
-             i++) {
-            if (strcmp(name, query->plan) == 0) {
-                query->file = file;
-                return RATION_OK;
-            }
+        if (rn_plan_file_find(&workload->plan_files[file], query->plan) == NULL) {
+            continue;
+        }
+        if (found) {
+            return rn_yaml_error(r->yaml, node, r->error, "rename one of them",
+                                 "plan '%s' is in two files, %s and %s", query->plan,
+                                 workload->plan_files[query->file].path,
+                                 workload->plan_files[file].path);
+        }
+        query->file = file;
+        found = true;
+    }
+    return found ? RATION_OK
+                 : rn_yaml_error(r->yaml, node, r->error,
+                                 "plans are looked up by name in the files of `plans`",
+                                 "no plan '%s'", query->plan);
+}
+
+/* Names go to terminals and into files of lines. Control characters are the bytes below blank, DEL,
+ * and U+0080 to U+009F (two bytes in UTF-8). */
+static ration_status read_name(const reader *r, const rn_yaml *node, const char **out_name)
+{
+    const char *name;
+    RN_TRY(rn_yaml_string(r->yaml, node, &name, r->error));
+    if (name[0] == '\0') {
+        return rn_yaml_error(r->yaml, node, r->error, "", "an empty name");
+    }
+    for (const unsigned char *at = (const unsigned char *)name; *at != '\0'; at++) {
+        if (*at < 0x20 || *at == 0x7f || (*at == 0xc2 && at[1] < 0xa0)) {
+            return rn_yaml_error(r->yaml, node, r->error, "",
+                                 "byte %d of the name is a control character",
+                                 (int)(at - (const unsigned char *)name) + 1);
         }
     }
-    return rn_yaml_error(r->yaml, node, r->error,
-                         "plans are looked up by name in the files of `plans`", "no plan '%s'",
-                         query->plan);
+    *out_name = name;
+    return RATION_OK;
 }
 
 static ration_status read_optional_int64(const reader *r, const rn_yaml *node, const char *key,
@@ -192,7 +292,7 @@ static ration_status read_query(reader *r, const rn_yaml *node, rn_workload_quer
     RN_TRY(rn_yaml_check_keys(r->yaml, node, keys, RN_COUNT(keys), r->error));
     const rn_yaml *plan;
     RN_TRY(rn_yaml_require(r->yaml, node, "plan", &plan, r->error));
-    RN_TRY(rn_yaml_string(r->yaml, plan, &query->plan, r->error));
+    RN_TRY(read_name(r, plan, &query->plan));
     RN_TRY(find_plan(r, plan, query));
     query->name = query->plan;
     query->line = node->line;
@@ -200,7 +300,7 @@ static ration_status read_query(reader *r, const rn_yaml *node, rn_workload_quer
     query->weight = 1;
     const rn_yaml *name = rn_yaml_get(node, "name");
     if (name != NULL) {
-        RN_TRY(rn_yaml_string(r->yaml, name, &query->name, r->error));
+        RN_TRY(read_name(r, name, &query->name));
     }
     RN_TRY(read_optional_int64(r, node, "weight", 1, 1000000, &query->weight));
     RN_TRY(read_optional_int64(r, node, "rows_max", 1, INT64_MAX, &query->rows_max));
@@ -253,6 +353,27 @@ static ration_status read_duration(const reader *r, const rn_yaml *node, int64_t
     return RATION_OK;
 }
 
+/* Keys of the other kind of arrivals would have no effect. */
+static ration_status check_arrival_keys(const reader *r, const rn_yaml *node)
+{
+    static const char *const of_trace[] = {"trace", "time", "query", "parameter"};
+    const rn_yaml *rate = rn_yaml_get(node, "rate");
+    if (r->workload->process == RN_PROCESS_TRACE) {
+        return rate == NULL ? RATION_OK
+                            : rn_yaml_error_key(r->yaml, rate, r->error, "`speed` changes its pace",
+                                                "a trace has no rate");
+    }
+    for (size_t i = 0; i < RN_COUNT(of_trace); i++) {
+        const rn_yaml *found = rn_yaml_get(node, of_trace[i]);
+        if (found != NULL) {
+            return rn_yaml_error_key(
+                r->yaml, found, r->error, "give either `trace`, or `process` and `rate`",
+                "'%s' belongs to a trace, these arrivals are drawn", of_trace[i]);
+        }
+    }
+    return RATION_OK;
+}
+
 static ration_status read_arrivals(reader *r, const rn_yaml *node)
 {
     static const char *const keys[] = {"process", "rate",  "speed",    "trace",
@@ -268,6 +389,8 @@ static ration_status read_arrivals(reader *r, const rn_yaml *node)
         RN_TRY(rn_yaml_choice(r->yaml, process, processes, RN_COUNT(processes), &chosen, r->error));
     }
     workload->process = (rn_process)chosen;
+    RN_TRY(check_arrival_keys(r, node));
+    r->has_trace_parameter = rn_yaml_get(node, "parameter") != NULL;
     if (speed != NULL) {
         RN_TRY(rn_yaml_double(r->yaml, speed, 1e-6, 1e6, &workload->speed, r->error));
     }
@@ -313,7 +436,7 @@ static ration_status read_workload(reader *r, ration_slot *slot)
     RN_TRY(rn_yaml_require(r->yaml, root, "arrivals", &arrivals, r->error));
     RN_TRY(rn_yaml_require(r->yaml, root, "queries", &queries, r->error));
     int64_t seed = 1;
-    RN_TRY(read_optional_int64(r, root, "concurrency", 1, 256, &workload->concurrency));
+    RN_TRY(read_optional_int64(r, root, "concurrency", 1, RN_WORKERS_MAX, &workload->concurrency));
     RN_TRY(read_optional_int64(r, root, "seed", 0, INT64_MAX, &seed));
     RN_TRY(read_optional_int64(r, root, "count", 1, RN_WORKLOAD_ARRIVALS_MAX, &workload->count));
     workload->seed = (uint64_t)seed;
@@ -340,7 +463,7 @@ ration_status rn_workload_parse(const char *path, const char *text, size_t lengt
     out_workload->duration_us = INT64_MAX;
     RN_TRY(rn_yaml_read(out_workload->path, text, length, RN_YAML_PLAN_DEPTH_MAX, RATION_PLAN,
                         &out_workload->yaml, error));
-    reader r = {out_workload, &out_workload->yaml, error};
+    reader r = {.workload = out_workload, .yaml = &out_workload->yaml, .error = error};
     ration_status status = read_workload(&r, slot);
     if (status == RATION_NO_MEMORY) {
         rn_error_set(error, status, "", "no memory for workload %s", path);
@@ -365,4 +488,8 @@ void rn_workload_close(rn_workload *workload)
     workload->plan_file_count = 0;
     rn_yaml_free(&workload->yaml);
     rn_arena_free(&workload->arena);
+    ration_context_delete(workload->trace);
+    workload->trace = NULL;
+    workload->recorded = NULL;
+    workload->recorded_count = 0;
 }

@@ -16,6 +16,7 @@
 
 #define RN_WORKLOAD_QUERIES_MAX 256u
 #define RN_WORKLOAD_FILES_MAX 16u
+#define RN_WORKERS_MAX 256
 #define RN_WORKLOAD_ARRIVALS_MAX INT64_C(10000000)
 
 typedef enum rn_source {
@@ -24,7 +25,7 @@ typedef enum rn_source {
     RN_SOURCE_RANGE,  /* int64 in [minimum, maximum] */
     RN_SOURCE_NODE, /* external id of a node of a label; by the trace's parameter when there is one
                      */
-    RN_SOURCE_TRACE /* the trace's parameter itself */
+    RN_SOURCE_TRACE /* the trace's parameter itself, in the type of the plan's default */
 } rn_source;
 
 typedef struct rn_workload_parameter {
@@ -32,14 +33,15 @@ typedef struct rn_workload_parameter {
     rn_source source;
     int line, column;
     uint32_t count; /* of values; 1 when fixed */
+    /* All of one type. Trace: the plan's default, or NULL when the plan has no such parameter. */
     const rn_value *values;
     int64_t minimum, maximum;
     const char *label;
 } rn_workload_parameter;
 
 typedef struct rn_workload_query {
-    const char *name; /* the query class in reports */
-    const char *plan; /* name in the plan file; NULL = its main plan */
+    const char *name; /* the query class in reports; no control characters */
+    const char *plan; /* name in its plan file and in no other; never NULL */
     uint32_t file;    /* of plan_files */
     int64_t weight;
     int64_t limit_bytes, rows_max, time_ms_max; /* 0 = memory.yaml's */
@@ -50,11 +52,11 @@ typedef struct rn_workload_query {
 
 typedef enum rn_process { RN_PROCESS_POISSON, RN_PROCESS_UNIFORM, RN_PROCESS_TRACE } rn_process;
 
-/* One recorded arrival. */
+/* One recorded arrival: 32 bytes. */
 typedef struct rn_recorded {
     int64_t at_us;
-    uint32_t query; /* index; UINT32_MAX = chosen by weight */
-    rn_value parameter;
+    rn_string parameter; /* as it is in the file; its type is the plan's matter */
+    uint32_t query;      /* index; UINT32_MAX = chosen by weight */
     bool has_parameter;
 } rn_recorded;
 
@@ -75,12 +77,13 @@ typedef struct rn_workload {
     int64_t duration_us; /* arrivals before this time; INT64_MAX = no bound */
     int64_t concurrency; /* worker threads */
     uint64_t seed;
-    rn_recorded *recorded;
+    ration_context *trace; /* holds `recorded` and its texts; NULL = no trace */
+    rn_recorded *recorded; /* all of the trace, whatever `count` says */
     int64_t recorded_count;
 } rn_workload;
 
-/* Errors: FILE, PLAN and DATA (trace) with file:line:column, NO_MEMORY. The trace is read through
- * `slot`. */
+/* Errors: FILE, PLAN and DATA (trace) with file:line:column, NO_MEMORY, and the limits' statuses: a
+ * trace is charged to `slot`, which must outlive the workload. */
 RATION_NODISCARD ration_status rn_workload_open(const char *path, ration_slot *slot,
                                                 rn_workload *out_workload, ration_error *error);
 /* From a buffer under the name `path` (tests, fuzzing). */
@@ -106,8 +109,9 @@ typedef struct rn_arrivals {
 /* The next arrival, in order of time; false at the end. */
 bool rn_arrivals_next(const rn_workload *workload, rn_arrivals *cursor, rn_arrival *out_arrival);
 
-/* Draws the arrival's parameters into `out_values` (room for the query's parameter_count). Errors:
- * PLAN (label unknown or empty). */
+/* Draws the arrival's parameters into `out_values` (room for the query's parameter_count). Without
+ * `recorded` what comes from a trace is the plan's default. Errors: PLAN (label unknown or empty).
+ */
 RATION_NODISCARD ration_status rn_workload_parameters(const rn_workload *workload,
                                                       const rn_arrival *arrival,
                                                       const rn_graph *graph,

@@ -260,6 +260,7 @@ START_TEST(test_refusal__is_the_latest_until_one_is_final)
     ration_query *other = open_query(governor, NULL, &other_slot);
     ration_refusal refusal;
     RATION_GUARD(guard, slot, "first");
+    ck_assert_int_eq(ration_guard_row(&guard, 100), RATION_OK);
     ck_assert_int_eq(ration_guard_row(&guard, 40 * 1024), RATION_QUERY_LIMIT);
     ck_assert_int_eq(ration_slot_try_charge(other_slot, 50 * 1024), RATION_OK);
     ck_assert(ration_query_refusal(query, &refusal));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Any bytes as a workload file: an error with a place or a workload whose arrivals come in order;
- * nothing left. */
+ * Any bytes as a workload file: an error with a place or a workload whose arrivals come in order,
+ * each with parameters or an error; nothing left. */
 #include "executor/workload.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -22,13 +22,25 @@ static rn_slot *open_slot(void)
     return slot;
 }
 
+static void draw_parameters(const rn_workload *workload, const rn_arrival *arrival)
+{
+    rn_parameter values[16];
+    ration_error error;
+    if (workload->queries[arrival->query].parameter_count <= RN_COUNT(values) &&
+        rn_workload_parameters(workload, arrival, NULL, values, &error) != RATION_OK &&
+        error.message[0] == '\0') {
+        __builtin_trap();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     rn_slot *slot = open_slot();
     int64_t heap_bytes = rn_heap_bytes();
     rn_workload workload;
     ration_error error;
-    /* The seeds name a plan file beside this target, so that the queries are reached. */
+    /* The seeds name a plan file and a trace beside this target, so that the queries are reached.
+     */
     ration_status status = rn_workload_parse("tests/fuzz/corpus/workload/w", (const char *)data,
                                              size, &slot->hot, &workload, &error);
     if (status == RATION_OK) {
@@ -40,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 __builtin_trap();
             }
             last_us = arrival.at_us;
+            draw_parameters(&workload, &arrival);
         }
         rn_workload_close(&workload);
     } else if (error.message[0] == '\0') {
