@@ -57,28 +57,35 @@ size_t ration_error_format(const ration_error *error, char *text, size_t capacit
     return out.length;
 }
 
+/* Bytes of the character at `at`; 0 = not the beginning of one, `*out_cut`: only for lack of bytes.
+ */
+static size_t measure_character(const unsigned char *at, size_t left, bool *out_cut)
+{
+    size_t bytes = at[0] < 0x80 ? 1 : at[0] < 0xC2 ? 0 : at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : 4;
+    size_t have = 1;
+    while (have < bytes && have < left && (at[have] & 0xC0) == 0x80) {
+        have++;
+    }
+    *out_cut = bytes > left && have == left;
+    return bytes == 0 || at[0] > 0xF4 || have < bytes ? 0 : bytes;
+}
+
 /* Invariant 2, in place. */
 static void clean_text(char *text)
 {
     unsigned char *at = (unsigned char *)text;
     size_t length = strlen(text);
-    size_t tail = 0;
-    for (size_t i = 0; i < length; i++) {
-        bool c1 = at[i] == 0xC2 && i + 1 < length && at[i + 1] >= 0x80 && at[i + 1] < 0xA0;
-        if (c1) {
-            at[i] = '?';
-            at[i + 1] = '?';
-        } else if (at[i] < 0x20 || at[i] == 0x7F) {
-            at[i] = '?';
+    for (size_t i = 0; i < length;) {
+        bool cut;
+        size_t bytes = measure_character(at + i, length - i, &cut);
+        if (cut) {
+            at[i] = '\0';
+            return;
         }
-    }
-    while (tail < length && tail < 3 && (at[length - 1 - tail] & 0xC0) == 0x80) {
-        tail++;
-    }
-    unsigned char first = tail < length ? at[length - 1 - tail] : 0;
-    size_t wanted = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : first >= 0xC0 ? 1 : 0;
-    if (tail < wanted) {
-        at[length - 1 - tail] = '\0';
+        bool c1 = bytes == 2 && at[i] == 0xC2 && at[i + 1] < 0xA0;
+        size_t bad = bytes == 0 || at[i] < 0x20 || at[i] == 0x7F ? 1 : c1 ? 2 : 0;
+        memset(at + i, '?', bad);
+        i += RN_MAX(bytes, 1u);
     }
 }
 

@@ -36,7 +36,8 @@ bool rn_parse_size(const char *text, size_t length, int64_t *out_bytes);
 /* "0.8", "80%", "80 %" -> 800000; exact to a millionth, false when malformed, NaN, infinite,
  * negative or finer. */
 bool rn_parse_ratio(const char *text, size_t length, int64_t *out_ppm);
-/* "250us", "500ms", "1.5s", "2min" -> microseconds; false when malformed, negative or above 10^15. */
+/* "250us", "500ms", "1.5s", "2min" -> microseconds, cut to whole ones; false when malformed,
+ * negative or above 10^15. */
 bool rn_parse_duration(const char *text, size_t length, int64_t *out_us);
 /* Whole decimal int64 with optional sign; false when malformed or out of range. */
 bool rn_parse_int64(const char *text, size_t length, int64_t *out_value);

@@ -54,7 +54,7 @@ static void print_blanks(FILE *stream, uint32_t count)
 static void print_cell(const rn_table *table, uint32_t column, const char *cell)
 {
     uint32_t width = table->widths[column], characters = count_characters(cell);
-    bool cut = table->line_columns > 0 && characters > width;
+    bool cut = table->narrowed[column] && characters > width;
     uint32_t blanks = characters < width ? width - characters : 0;
     if (table->right[column]) {
         print_blanks(table->stream, blanks);
@@ -119,6 +119,7 @@ static void narrow_columns(rn_table *table)
         uint32_t spare = table->widths[widest] - NARROWEST;
         /* Halfway each time, so that several wide columns share the loss. */
         table->widths[widest] -= RN_MIN(over, RN_MAX(spare / 2, 1u));
+        table->narrowed[widest] = true;
     }
 }
 

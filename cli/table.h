@@ -23,6 +23,7 @@ typedef struct rn_table {
     bool headed;      /* the heading was printed */
     bool right[RN_TABLE_COLUMNS_MAX];
     uint32_t widths[RN_TABLE_COLUMNS_MAX];
+    bool narrowed[RN_TABLE_COLUMNS_MAX]; /* to fit the line: its cells may be cut */
     int64_t rows_kept;
     rn_text kept; /* rows: cells, each with a NUL */
     rn_text row;  /* the row in hand, likewise */

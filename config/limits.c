@@ -36,8 +36,9 @@ static const rn_limits_key keys[] = {
     {"untracked_reserved_memory_mb", RN_LIMITS_MIB, FIELD(untracked_reserved_bytes), 0, BYTES_MAX,
      50 * MIB,
      "Taken off the derived limit for what is not charged: code, stacks, libraries of the host."},
-    {"enable_system_monitor", RN_LIMITS_BOOL, FIELD(enable_system_monitor), 0, 1, 1,
-     "Follow the available memory while running and lower the limit when the machine gets short."},
+    {"enable_system_monitor", RN_LIMITS_BOOL, FIELD(enable_system_monitor), 0, 1, 0,
+     "For following the available memory while running. Read and validated; nothing acts on it "
+     "yet."},
     {"data_limit_bytes", RN_LIMITS_BYTES, FIELD(data_limit_bytes), 0, BYTES_MAX, 0,
      "What the loaded graph may hold of the limit. 0 sets no limit of its own."},
     {"query_limit_bytes", RN_LIMITS_BYTES, FIELD(query_limit_bytes), 0, BYTES_MAX, 0,

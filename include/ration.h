@@ -125,7 +125,7 @@ typedef struct ration_limits {
     int64_t chunk_bytes_max;   /* most credit a slot takes at a time */
     int64_t check_interval; /* rows between two settles of a guard, and rows of a batch at most */
     int64_t check_bytes;    /* bytes between two settles of a guard */
-    bool enable_system_monitor; /* follow the machine while running */
+    bool enable_system_monitor; /* read and validated; not acted upon yet */
 } ration_limits;
 
 /* The defaults of the key table. */
@@ -204,8 +204,16 @@ static inline void ration_slot_release(ration_slot *slot, int64_t bytes)
     (void)bytes;
 #else
     int64_t after = __atomic_load_n(&slot->used, __ATOMIC_RELAXED) - bytes;
-    __atomic_store_n(&slot->used, after, __ATOMIC_RELEASE);
-    if (__builtin_expect(after < __atomic_load_n(&slot->floor, __ATOMIC_RELAXED), 0)) {
+    int64_t floor;
+    if (__builtin_expect(slot->ordering == 0, 1)) {
+        __atomic_store_n(&slot->used, after, __ATOMIC_RELEASE);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        floor = __atomic_load_n(&slot->floor, __ATOMIC_RELAXED);
+    } else {
+        (void)__atomic_exchange_n(&slot->used, after, __ATOMIC_SEQ_CST);
+        floor = __atomic_load_n(&slot->floor, __ATOMIC_SEQ_CST);
+    }
+    if (__builtin_expect(after < floor, 0)) {
         ration_slot_release_slow(slot);
     }
 #endif
@@ -226,8 +234,8 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_slot_try_charge_between(rati
 
 /* Opens a governor: root pool with the limit of `limits` (derived from the machine when limit_bytes
  * is 0), below it the pools `data` and `queries`. Threads: the governor may be used from any
- * thread. Errors: CONFIG (values out of range), ENVIRONMENT (derived limit not positive),
- * NO_MEMORY. */
+ * thread. Errors: INVALID_ARGUMENT, CONFIG (values out of range), ENVIRONMENT (derived limit not
+ * positive), NO_MEMORY. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_open(const ration_limits *limits,
                                                                   ration_governor **out_governor,
                                                                   ration_error *error);
@@ -433,7 +441,7 @@ RATION_PUBLIC void ration_context_delete(ration_context *context);
 /* Runs `callback->call` once, at the next reset or delete. Cannot fail. */
 RATION_PUBLIC void ration_context_on_reset(ration_context *context,
                                            ration_context_callback *callback);
-/* Moves the subtree under another parent of the same slot. O(1). */
+/* Moves the subtree under another parent of the same slot. O(depth). */
 RATION_PUBLIC void ration_context_set_parent(ration_context *context, ration_context *parent);
 /* Bytes in blocks, of the context alone or with all below. Any thread may read the first. */
 RATION_PUBLIC int64_t ration_context_bytes(const ration_context *context, bool with_children);

@@ -81,7 +81,7 @@ static ration_status distinct_open(rn_operator *op)
     if (state->narrow.columns == NULL) {
         return ration_context_status(op->context);
     }
-    RN_TRY(rn_picker_open(op->context, args->count, &state->picker));
+    RN_TRY(rn_picker_open(op->context, args->count, op->worker->batch_rows, &state->picker));
     return rn_groups_open(op, types, args->count, args->count, &state->groups);
 }
 

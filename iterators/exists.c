@@ -56,7 +56,8 @@ static void exists_explain(const rn_plan_node *node, rn_text *text)
 static ration_status exists_open(rn_operator *op)
 {
     exists_state *state = op->state;
-    RN_TRY(rn_picker_open(op->context, op->node->output.count, &state->picker));
+    RN_TRY(rn_picker_open(op->context, op->node->output.count, op->worker->batch_rows,
+                          &state->picker));
     state->picks = ration_context_allocate(op->context, op->worker->batch_rows * sizeof(uint16_t));
     return state->picks != NULL ? RATION_OK : ration_context_status(op->context);
 }

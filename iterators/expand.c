@@ -166,7 +166,8 @@ static ration_status expand_open(rn_operator *op)
     if (args->edge != UINT32_MAX) {
         RN_TRY(rn_vector_open(op->context, RN_EDGE, rows, &state->edges));
     }
-    RN_TRY(rn_picker_open(op->context, op->inputs[0]->node->output.count, &state->picker));
+    RN_TRY(rn_picker_open(op->context, op->inputs[0]->node->output.count, op->worker->batch_rows,
+                          &state->picker));
     state->levels = ration_context_allocate(op->context, args->hops_max * sizeof(expand_level));
     state->picks = ration_context_allocate(op->context, rows * sizeof(uint16_t));
     if (state->levels == NULL || state->picks == NULL) {

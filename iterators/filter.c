@@ -40,7 +40,8 @@ static ration_status filter_open(rn_operator *op)
     filter_state *state = op->state;
     uint32_t rows = op->worker->batch_rows;
     RN_TRY(rn_evaluator_open(args->condition, args->graph, op->context, rows, &state->evaluator));
-    RN_TRY(rn_picker_open(op->context, op->node->output.count, &state->picker));
+    RN_TRY(rn_picker_open(op->context, op->node->output.count, op->worker->batch_rows,
+                          &state->picker));
     state->picks = ration_context_allocate(op->context, rows * sizeof(uint16_t));
     return state->picks != NULL ? RATION_OK : ration_context_status(op->context);
 }

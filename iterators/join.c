@@ -267,7 +267,8 @@ static ration_status join_open(rn_operator *op)
     types[args->held_count] = rn_type_of(RN_EDGE);
     RN_TRY(open_link(op, state));
     RN_TRY(open_evaluators(op, state));
-    RN_TRY(rn_picker_open(op->context, op->node->inputs[0]->output.count, &state->picker));
+    RN_TRY(rn_picker_open(op->context, op->node->inputs[0]->output.count, op->worker->batch_rows,
+                          &state->picker));
     RN_TRY(rn_groups_open(op, types, args->held_count + 1, args->key_count, &state->groups));
     return rn_row_reader_open(op, &state->groups.layout, args->key_count,
                               args->held_count - args->key_count, &state->reader);

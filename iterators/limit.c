@@ -57,7 +57,8 @@ static ration_status skip_open(rn_operator *op)
 {
     limit_state *state = op->state;
     state->left = ((const limit_args *)op->node->args)->rows;
-    RN_TRY(rn_picker_open(op->context, op->node->output.count, &state->picker));
+    RN_TRY(rn_picker_open(op->context, op->node->output.count, op->worker->batch_rows,
+                          &state->picker));
     state->picks = ration_context_allocate(op->context, op->worker->batch_rows * sizeof(uint16_t));
     return state->picks != NULL ? RATION_OK : ration_context_status(op->context);
 }

@@ -262,11 +262,23 @@ static bool reach_nodes(path_search *search, const path_search *other, const uin
     return met;
 }
 
+/* Looks for reasons to stop now and then, also within the list of one node. Nothing is charged
+ * ahead here: what grows settles for itself. */
+static ration_status count_work(rn_operator *op, uint32_t steps)
+{
+    path_state *state = op->state;
+    state->work += steps;
+    if (state->work < PATH_WORK_TO_SETTLE) {
+        return RATION_OK;
+    }
+    state->work = 0;
+    return rn_settle(op, 0, 0);
+}
+
 /* Leaves one node through all sides. */
 static ration_status leave_node(rn_operator *op, path_search *search, const path_search *other,
                                 uint32_t node, bool *met)
 {
-    path_state *state = op->state;
     rn_sides_cursor cursor;
     rn_sides_start(&cursor, node);
     while (rn_sides_next(search->sides, &cursor)) {
@@ -280,7 +292,7 @@ static ration_status leave_node(rn_operator *op, path_search *search, const path
             *met |=
                 reach_nodes(search, other, cursor.side->adjacency->neighbours + cursor.at, count);
             cursor.at += count;
-            state->work += count;
+            RN_TRY(count_work(op, count));
         }
     }
     return RATION_OK;
@@ -291,7 +303,6 @@ static ration_status leave_node(rn_operator *op, path_search *search, const path
 static ration_status search_level(rn_operator *op, path_search *search, const path_search *other,
                                   bool *met)
 {
-    path_state *state = op->state;
     path_place *head = &search->head;
     *met = false;
     while (head->index < search->level_end && !*met) {
@@ -307,11 +318,7 @@ static ration_status search_level(rn_operator *op, path_search *search, const pa
         RN_TRY(leave_node(op, search, other, *nodes, met));
         head->at += 1;
         head->index += 1;
-        state->work += 1;
-        if (state->work >= PATH_WORK_TO_SETTLE) {
-            RN_TRY(rn_settle(op, 0, 0));
-            state->work = 0;
-        }
+        RN_TRY(count_work(op, 1));
     }
     search->level += 1;
     search->level_end = search->tail.index;
@@ -479,7 +486,8 @@ static ration_status path_open(rn_operator *op)
         return open_search(op, &state->back, &args->back);
     }
     RN_TRY(rn_vector_open(op->context, RN_NODE, rows, &state->nodes));
-    RN_TRY(rn_picker_open(op->context, op->inputs[0]->node->output.count, &state->picker));
+    RN_TRY(rn_picker_open(op->context, op->inputs[0]->node->output.count, op->worker->batch_rows,
+                          &state->picker));
     state->picks = ration_context_allocate(op->context, rows * sizeof(uint16_t));
     return state->picks != NULL ? RATION_OK : ration_context_status(op->context);
 }

@@ -58,7 +58,8 @@ static ration_status unwind_open(rn_operator *op)
     uint32_t rows = op->worker->batch_rows;
     rn_kind kind = (rn_kind)op->node->output.fields[op->node->output.count - 1].type.kind;
     RN_TRY(rn_vector_open(op->context, kind, rows, &state->elements));
-    RN_TRY(rn_picker_open(op->context, op->node->output.count - 1, &state->picker));
+    RN_TRY(rn_picker_open(op->context, op->node->output.count - 1, op->worker->batch_rows,
+                          &state->picker));
     state->picks = ration_context_allocate(op->context, rows * sizeof(uint16_t));
     return state->picks != NULL ? RATION_OK : ration_context_status(op->context);
 }

@@ -29,6 +29,7 @@
 #include "memory/pool.h"
 
 #define CLASS_COUNT 4
+#define PURGE_STEP_BYTES ((int64_t)1024 * 1024)
 
 typedef struct kept_block {
     struct kept_block *next;
@@ -82,8 +83,12 @@ static void *map_block(rn_blocks *blocks, int64_t bytes)
 static void unmap_block(rn_blocks *blocks, void *block, int64_t bytes)
 {
     rn_unpoison(block, (size_t)bytes); /* the address may be mapped again by somebody else */
-    int failed = munmap(block, (size_t)bytes);
-    (void)rn_never(failed != 0);
+    if (munmap(block, (size_t)bytes) != 0) {
+        /* vm.max_map_count: the mapping may not be split here. The address space stays, its pages
+         * go. */
+        int failed = madvise(block, (size_t)bytes, MADV_DONTNEED);
+        (void)rn_never(failed != 0);
+    }
     (void)rn_fetch_add(&blocks->mapped_bytes, -bytes);
 }
 
@@ -127,9 +132,13 @@ ration_status rn_blocks_open(ration_pool *retained, rn_blocks **out_blocks)
 static int64_t purge_all(rn_blocks *blocks)
 {
     rn_ledger *ledger = blocks->retained->ledger;
-    rn_ledger_lock(ledger);
-    int64_t purged = rn_ledger_purge(ledger, INT64_MAX);
-    rn_ledger_unlock(ledger);
+    int64_t purged = 0, step;
+    do { /* a piece at a time: others need the lock */
+        rn_ledger_lock(ledger);
+        step = rn_ledger_purge(ledger, PURGE_STEP_BYTES);
+        rn_ledger_unlock(ledger);
+        purged += step;
+    } while (step > 0);
     return purged;
 }
 

@@ -181,11 +181,12 @@ static void run_callbacks(ration_context *top)
 {
     ration_context *context = find_first_leaf(top);
     for (;;) {
-        while (context->callbacks != NULL) {
-            ration_context_callback *callback = context->callbacks;
-            context->callbacks =
-                callback->next; /* before the call: each runs once, whatever it does */
+        ration_context_callback *callback = context->callbacks;
+        context->callbacks = NULL; /* what a callback registers belongs to the next reset */
+        while (callback != NULL) {
+            ration_context_callback *next = callback->next;
             callback->call(callback->argument);
+            callback = next;
         }
         if (context == top) {
             return;
@@ -374,5 +375,8 @@ int64_t rn_context_bound(const ration_context *context, size_t chunk_bytes, size
      * ladder and a last block. */
     int64_t heads = rn_multiply(bytes / RN_CHUNK_BYTES_MAX + 1, RN_REGION_HEAD_BYTES);
     int64_t ladder = 2 * RN_BLOCK_BYTES - context->next_bytes;
-    return rn_add(ladder, rn_multiply(rn_add(bytes, heads), 2));
+    /* A block of one chunk's own is below twice the chunk; below four times where pages are 64 KiB.
+     */
+    int64_t waste = rn_block_round(RN_BLOCK_BYTES_MIN) > RN_BLOCK_BYTES / 2 ? 4 : 2;
+    return rn_add(ladder, rn_multiply(rn_add(bytes, heads), waste));
 }

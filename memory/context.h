@@ -19,8 +19,8 @@ int64_t rn_context_chunk_bytes(const ration_context *context, size_t bytes);
  */
 int64_t rn_context_bound(const ration_context *context, size_t chunk_bytes, size_t largest);
 /* The same for one allocation; exact but for a freed chunk that may serve. Bounds of several
- * allocations may be added up only where each chunk is above RN_CHUNK_BYTES_MAX (a block of its own);
- * smaller ones share the block in hand: rn_context_bound. */
+ * allocations may be added up only where each chunk is above RN_CHUNK_BYTES_MAX (a block of its
+ * own); smaller ones share the block in hand: rn_context_bound. */
 int64_t rn_context_bound_one(const ration_context *context, size_t bytes);
 /* Name given at create. */
 const char *rn_context_name(const ration_context *context);

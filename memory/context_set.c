@@ -218,9 +218,14 @@ void *ration_context_reallocate(ration_context *context, void *memory, size_t by
     if (fits && !(alone && bytes < (size_t)capacity / 2)) {
         return memory;
     }
+    ration_status before = context->status;
     void *moved = rn_set_allocate(context, bytes);
+    if (moved == NULL && fits) {
+        context->status = before; /* nothing was refused to the caller */
+        return memory;
+    }
     if (moved == NULL) {
-        return fits ? memory : NULL;
+        return NULL;
     }
     /* Under AddressSanitizer the end of the old chunk is poisoned beyond what was asked for: open
      * all of it for the copy. */

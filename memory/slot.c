@@ -22,6 +22,13 @@
  * `limit`, but the charge was not granted. Nobody waits for the owner. With seq_cst ordering S, R
  * and the owner's two accesses are seq_cst operations, and their single order takes the place of M.
  *
+ * Proof that no credit is left behind. The recall also stores floor = INT64_MAX before M, and a
+ * release publishes `used` before it loads `floor`, in the same order as a charge. If that load is
+ * before p, R sees the lower `used` and takes the credit home; if it is after, the release sees
+ * INT64_MAX, comes here and takes it home itself. With the store of `floor` after R a release could
+ * slip between the two: its slot kept credit in a pool that says it has none, for as long as the
+ * owner was idle.
+ *
  * Proof that a refusal is true. At M no owner below the refusing pool can charge without the lock,
  * and releases only lower `used`: charged at M is at least the sum read at R. If that sum + asked >
  * limit, it was so at M, inside this call.
@@ -145,8 +152,10 @@ static void close_slot(const rn_ledger *ledger, rn_slot *slot)
 {
     if (ledger->membarrier) {
         rn_store(&slot->hot.limit, RN_SLOT_CLOSED);
+        rn_store(&slot->hot.floor, INT64_MAX);
     } else {
         rn_exchange_seq_cst(&slot->hot.limit, RN_SLOT_CLOSED);
+        rn_exchange_seq_cst(&slot->hot.floor, INT64_MAX);
     }
 }
 
@@ -167,7 +176,6 @@ static int64_t open_slot_at_used(const rn_ledger *ledger, rn_slot *slot)
     int64_t used =
         ledger->membarrier ? rn_load_acquire(&slot->hot.used) : rn_load_seq_cst(&slot->hot.used);
     int64_t credit = RN_MAX(slot->granted_bytes - used, 0);
-    rn_store(&slot->hot.floor, INT64_MAX);
     set_granted(slot, slot->granted_bytes - credit);
     slot->recalls_hit += credit > 0;
     return credit;
@@ -336,11 +344,11 @@ ration_status ration_slot_try_charge_between(ration_slot *slot, int64_t at_least
         return RATION_OK;
     }
     int64_t bytes = up_to;
+    rn_ledger_lock(self->pool->ledger);
     for (const ration_pool *pool = self->pool; pool != NULL; pool = pool->parent) {
         bytes = RN_MIN(bytes, rn_load(&pool->limit));
     }
     bytes = RN_MAX(bytes, at_least);
-    rn_ledger_lock(self->pool->ledger);
     /* Each refusal comes after all credit below its pool came home: what that pool has left is all
      * there is. The next attempt passes it, so there are at most as many as pools on the way. */
     rn_no no;
@@ -363,12 +371,18 @@ ration_status ration_slot_try_charge_between(ration_slot *slot, int64_t at_least
 void ration_slot_charge(ration_slot *slot, int64_t bytes)
 {
     rn_slot *self = rn_slot_of(slot);
-    if (!RN_GOVERNED || rn_never(bytes < 0 || bytes > INT64_MAX / 4) ||
-        ration_slot_try_charge(slot, bytes) == RATION_OK) {
+    if (!RN_GOVERNED || rn_never(bytes < 0 || bytes > INT64_MAX / 4)) {
         return;
     }
-    rn_no no = {0};
+    rn_no no;
     rn_ledger_lock(self->pool->ledger);
+    if (charge_locked(self, bytes, &no) == RATION_OK) {
+        rn_ledger_unlock(self->pool->ledger);
+        return;
+    }
+    for (ration_pool *pool = self->pool; pool != NULL; pool = pool->parent) {
+        rn_pool_shed(pool, bytes, &no); /* before the grant: idle bytes are no part of the peak */
+    }
     set_granted(self, self->granted_bytes + bytes);
     rn_store(&slot->used, rn_load(&slot->used) + bytes);
     rn_pool_grant(self->pool, bytes);

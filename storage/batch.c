@@ -104,17 +104,18 @@ ration_status rn_vector_open(ration_context *context, rn_kind kind, uint32_t row
     return RATION_OK;
 }
 
-ration_status rn_picker_open(ration_context *context, uint32_t columns, rn_picker *out_picker)
+ration_status rn_picker_open(ration_context *context, uint32_t columns, uint32_t rows,
+                             rn_picker *out_picker)
 {
     size_t bytes;
-    if (rn_never(!rn_array_bytes(columns, RN_BATCH_ROWS_MAX * sizeof(uint16_t), &bytes))) {
+    if (rn_never(!rn_array_bytes(columns, rows * sizeof(uint16_t), &bytes))) {
         return RATION_INVALID_ARGUMENT;
     }
     uint16_t *room = ration_context_allocate(context, bytes);
     if (room == NULL) {
         return ration_context_status(context);
     }
-    *out_picker = (rn_picker){room, columns};
+    *out_picker = (rn_picker){room, columns, rows};
     return RATION_OK;
 }
 
@@ -145,8 +146,8 @@ void rn_picker_apply(rn_picker *picker, const rn_batch *input, const uint16_t *p
             out[c].selection = out[first].selection;
             continue;
         }
-        rn_assert(used < picker->room_columns);
-        uint16_t *composed = picker->room + (size_t)used++ * RN_BATCH_ROWS_MAX;
+        rn_assert(used < picker->room_columns && rows <= picker->room_rows);
+        uint16_t *composed = picker->room + (size_t)used++ * picker->room_rows;
         for (uint32_t i = 0; i < rows; i++) {
             composed[i] = selection[pick[i]];
         }

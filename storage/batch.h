@@ -89,10 +89,13 @@ RATION_NODISCARD ration_status rn_vector_open(ration_context *context, rn_kind k
 typedef struct rn_picker {
     uint16_t *room;
     uint32_t room_columns;
+    uint32_t room_rows;
 } rn_picker;
 
+/* For batches of at most `columns` columns and `rows` rows. Errors: the limits' statuses,
+ * NO_MEMORY. */
 RATION_NODISCARD ration_status rn_picker_open(ration_context *context, uint32_t columns,
-                                              rn_picker *out_picker);
+                                              uint32_t rows, rn_picker *out_picker);
 /* out[c] = input column c seen through pick. `pick` must stay valid as long as `out`. */
 void rn_picker_apply(rn_picker *picker, const rn_batch *input, const uint16_t *pick, uint32_t rows,
                      rn_column *out);

@@ -49,32 +49,35 @@ static ration_status measure_tables(rn_loader *load, const rn_manifest_table *ta
     return RATION_OK;
 }
 
-/* Bytes under which the files surely fit: a row of short numbers takes in memory, with both
- * directions, the id index and what is there twice while building, at most three times its text;
- * small graphs have blocks that are not full. */
-static int64_t suggest_bytes(const rn_loader *load)
+/* What to try next. Rows of numbers take in memory, with both directions, the id index and what is
+ * there twice while building, about three times their text, and small graphs have blocks that are
+ * not full; one-digit ids and empty fields take more, so it is never less than twice the limit that
+ * was too small. */
+static int64_t suggest_bytes(const rn_loader *load, int64_t limit_bytes)
 {
     int64_t tables = (int64_t)load->manifest->label_count + load->manifest->type_count;
     int64_t blocks = rn_multiply(tables, 4 * RN_BLOCK_BYTES);
 
-    return rn_round_up(rn_add(rn_multiply(load->file_bytes, 3), blocks), (int64_t)1 << 20);
+    int64_t estimate = rn_add(rn_multiply(load->file_bytes, 3), blocks);
+    return rn_round_up(RN_MAX(estimate, rn_multiply(limit_bytes, 2)), (int64_t)1 << 20);
 }
 
 static ration_status explain_refusal(const rn_loader *load, ration_status status)
 {
     const rn_slot *slot = rn_slot_of(load->options->slot);
-    int64_t suggested = suggest_bytes(load);
+    bool refused = status != RATION_NO_MEMORY;
+    int64_t suggested = suggest_bytes(load, refused ? slot->no.limit_bytes : 0);
     const char *key = status == RATION_DATA_LIMIT ? "data_limit_bytes" : "limit_bytes";
     char hint[256];
 
-    if (status == RATION_NO_MEMORY) {
+    if (!refused) {
         (void)snprintf(hint, sizeof hint, "the files suggest %lld bytes", (long long)suggested);
         return rn_error_set(load->error, status, hint, "no memory to load the graph");
     }
     if (status == RATION_QUERY_LIMIT || status == RATION_GROUP_LIMIT) {
         key = "query_limit_bytes";
     }
-    (void)snprintf(hint, sizeof hint, "set %s to %lld or more: the files hold %lld bytes", key,
+    (void)snprintf(hint, sizeof hint, "try %s: %lld; the files hold %lld bytes", key,
                    (long long)suggested, (long long)load->file_bytes);
     return rn_error_set(load->error, status, hint,
                         "no room to load the graph: %lld + %lld > %lld bytes",

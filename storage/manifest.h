@@ -8,7 +8,7 @@
 #include "storage/batch.h"
 #include "storage/csv.h"
 
-#define RN_MANIFEST_TABLES_MAX 65534u
+#define RN_MANIFEST_TABLES_MAX 1024u
 #define RN_MANIFEST_PROPERTIES_MAX 250u
 
 typedef enum rn_manifest_role {

@@ -177,7 +177,7 @@ expect_code 1
 expect_out '"status":"QUERY_LIMIT"'
 expect_err "memory limit exceeded: "
 expect_err "root/queries/people"
-expect_err "query_limit_bytes"
+expect_err "limit_bytes of the query"
 
 begin "a graph that does not fit is refused"
 printf 'limit_bytes: 64KiB\nquery_limit_bytes: 32KiB\n' >small.yaml

@@ -69,7 +69,8 @@ expect_out "memory limit exceeded: "
 expect_out "raise limit_bytes of the query to at least"
 
 begin "every refusal is in the result file"
-run awk -F, 'NR > 1 && $3 == "QUERY_LIMIT" && $9 == 65536 && $10 + $11 > $9 && $12 != "" && $15 != ""' results.csv
+run awk -F, '$3 == "QUERY_LIMIT" && $9 == 65536 && $10 + $11 > $9 && $12 != "" && $15 != ""' \
+    results.csv
 test "$(wc -l <"$scratch/out")" = 20 || fail "not 20 complete refusals"
 
 begin "a missed threshold ends with 4, a query that never completed misses latencies"

@@ -40,7 +40,7 @@ START_TEST(test_limits__defaults_are_the_documented_ones)
     ck_assert_int_eq(limits.chunk_bytes_max, MIB);
     ck_assert_int_eq(limits.check_interval, 1024);
     ck_assert_int_eq(limits.check_bytes, 256 * 1024);
-    ck_assert(limits.enable_system_monitor);
+    ck_assert(!limits.enable_system_monitor);
     support_ok(rn_limits_validate(&limits, &error), &error);
 }
 END_TEST
@@ -87,7 +87,7 @@ START_TEST(test_limits__reads_every_key)
     support_ok(parse("limit_bytes: 512MiB\n"
                      "limit_ratio: 75%\n"
                      "check_interval: 1000000\n"
-                     "enable_system_monitor: false\n"
+                     "enable_system_monitor: true\n"
                      "untracked_reserved_memory_mb: 7\n"
                      "data_limit_bytes: 0.25 GiB\n"
                      "query_limit_bytes: 100000000\n"
@@ -100,7 +100,7 @@ START_TEST(test_limits__reads_every_key)
     ck_assert_int_eq(limits.limit_bytes, 512 * MIB);
     ck_assert_int_eq(limits.limit_ratio_ppm, 750000);
     ck_assert_int_eq(limits.check_interval, 1000000);
-    ck_assert(!limits.enable_system_monitor);
+    ck_assert(limits.enable_system_monitor);
     ck_assert_int_eq(limits.untracked_reserved_bytes, 7 * MIB);
     ck_assert_int_eq(limits.data_limit_bytes, 256 * MIB);
     ck_assert_int_eq(limits.query_limit_bytes, 100000000);

@@ -170,12 +170,13 @@ START_TEST(test_range__makes_wide_strings)
 }
 END_TEST
 
+#define BAD(rows, columns, text)                                                                   \
+    rn_test_plan_error(&world, "- range: { rows: " rows ", columns: " columns " }\n", text)
+
 START_TEST(test_range__explains_bad_plans)
 {
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
-#define BAD(rows, columns, text)                                                                   \
-    rn_test_plan_error(&world, "- range: { rows: " rows ", columns: " columns " }\n", text)
     rn_test_plan_error(&world, "- range: { rows: 1 }\n",
                        "plan.yaml:2:10: error: range: columns is missing");
     rn_test_plan_error(&world, "- range: { columns: { i: sequence } }\n",
@@ -208,6 +209,14 @@ START_TEST(test_range__explains_bad_plans)
         "plan.yaml:2:35: error: range: the sequence leaves int64 before its last row");
     BAD("3", "{ i: { sequence: 0, step: 9223372036854775807 } }",
         "plan.yaml:2:35: error: range: the sequence leaves int64 before its last row");
+    rn_test_close(&world);
+}
+END_TEST
+
+START_TEST(test_range__explains_bad_draws)
+{
+    rn_test_world world;
+    rn_test_open(&world, NULL, NULL);
     BAD("1", "{ i: { random: int64 } }", "plan.yaml:2:35: error: range: min is missing");
     BAD("1", "{ i: { random: int64, min: 1 } }", "plan.yaml:2:35: error: range: max is missing");
     BAD("1", "{ i: { random: int64, min: 2, max: 1 } }",
@@ -289,6 +298,7 @@ int main(void)
         test_range__makes_a_share_of_nulls,
         test_range__makes_wide_strings,
         test_range__explains_bad_plans,
+        test_range__explains_bad_draws,
         test_range__has_a_highest_number_of_columns,
         test_range__comes_through_every_limit_and_fault,
     };

@@ -232,6 +232,82 @@ START_TEST(test_slots__bytes_on_their_way_count_once)
 }
 END_TEST
 
+/* One slot releases while another's ask recalls; then both rest, and nothing is charged: the whole
+ * limit must be there, every time (mistake: the recall stores the floor after it has read `used`,
+ * or a release loads it before its own store). */
+typedef struct releaser {
+    rn_slot *slot;
+    int64_t rounds;
+    int64_t turn; /* odd: the releaser may release; even: both rest */
+    int64_t done;
+} releaser;
+
+static void wait_for(const int64_t *word, int64_t value)
+{
+    for (int i = 0; rn_load_acquire(word) < value; i++) {
+        if (takes_turns() || i % 1024 == 1023) {
+            sched_yield();
+        }
+    }
+}
+
+static void *run_releaser(void *argument)
+{
+    releaser *self = (releaser *)argument;
+    uint64_t seed = 1;
+    for (int64_t round = 1; round <= self->rounds; round++) {
+        ck_assert_int_eq(charge(self->slot, PASSED), RATION_OK);
+        rn_store_release(&self->done, 2 * round - 1);
+        wait_for(&self->turn, 2 * round - 1);
+        for (volatile uint64_t spin = rn_random_below(&seed, 400); spin > 0; spin--) {
+        }
+        release(self->slot, PASSED);
+        rn_store_release(&self->done, 2 * round);
+        wait_for(&self->turn, 2 * round);
+    }
+    return NULL;
+}
+
+static void expect_no_credit_left_behind(bool force_seq_cst)
+{
+    fixture world = fixture_open(MIB, INT64_MAX, 16 * KIB, force_seq_cst);
+    rn_slot *asker;
+    releaser other = {.rounds = scaled(ASKS)};
+    ck_assert_int_eq(rn_slot_open(world.first, NULL, &other.slot), RATION_OK);
+    ck_assert_int_eq(rn_slot_open(world.second, NULL, &asker), RATION_OK);
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, run_releaser, &other), 0);
+    int64_t refused = 0;
+    for (int64_t round = 1; round <= other.rounds; round++) {
+        wait_for(&other.done, 2 * round - 1);
+        rn_store_release(&other.turn, 2 * round - 1);
+        ration_status first = charge(asker, MIB);
+        wait_for(&other.done, 2 * round);
+        if (first == RATION_OK) {
+            release(asker, MIB);
+        }
+        if (charge(asker, MIB) == RATION_OK) {
+            release(asker, MIB);
+        } else {
+            refused += 1;
+            (void)rn_pool_recall(world.first);
+            ration_slot_release_slow(&other.slot->hot); /* so that the next round can go on */
+        }
+        rn_store_release(&other.turn, 2 * round);
+    }
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(refused, 0);
+    rn_slot_close(asker);
+    rn_slot_close(other.slot);
+    fixture_close(&world);
+}
+
+START_TEST(test_slots__leave_no_credit_behind_a_recall)
+{
+    expect_no_credit_left_behind(_i != 0);
+}
+END_TEST
+
 int main(void)
 {
 #ifdef RATION_UNGOVERNED
@@ -241,6 +317,7 @@ int main(void)
     tcase_add_loop_test(both, test_slots__never_over_under_recalls, 0, 2);
     tcase_add_loop_test(both, test_slots__refused_giant_bounces_nobody, 0, 2);
     tcase_add_loop_test(both, test_slots__bytes_on_their_way_count_once, 0, 2);
+    tcase_add_loop_test(both, test_slots__leave_no_credit_behind_a_recall, 0, 2);
     tcase_set_timeout(both, 300);
     Suite *suite = suite_create("memory/stress");
     suite_add_tcase(suite, both);

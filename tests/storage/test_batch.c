@@ -95,7 +95,8 @@ START_TEST(test_batch__picks_rows_through_any_selection)
         rn_picker pickers[2];
         rn_column once[8], twice[8];
         for (int i = 0; i < 2; i++) {
-            ck_assert_int_eq(rn_picker_open(fix.context, columns, &pickers[i]), RATION_OK);
+            ck_assert_int_eq(rn_picker_open(fix.context, columns, RN_BATCH_ROWS_MAX, &pickers[i]),
+                             RATION_OK);
         }
         rn_picker_apply(&pickers[0], &made.batch, first, count, once);
         rn_batch between = {count, columns, once};
@@ -141,10 +142,11 @@ START_TEST(test_batch__refusals_leave_out_parameters_alone)
     fixture fix;
     fixture_open(&fix, 16 * 1024);
     rn_vector vector = {&fix, NULL};
-    rn_picker picker = {NULL, 77};
+    rn_picker picker = {NULL, 77, 0};
     ck_assert_int_eq(rn_vector_open(fix.context, RN_STRING, 1024, &vector), RATION_QUERY_LIMIT);
     ck_assert_ptr_eq(vector.data, &fix);
-    ck_assert_int_eq(rn_picker_open(fix.context, 256, &picker), RATION_QUERY_LIMIT);
+    ck_assert_int_eq(rn_picker_open(fix.context, 256, RN_BATCH_ROWS_MAX, &picker),
+                     RATION_QUERY_LIMIT);
     ck_assert_uint_eq(picker.room_columns, 77);
     fixture_close(&fix);
 }

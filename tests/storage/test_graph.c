@@ -359,7 +359,7 @@ START_TEST(test_graph__every_limit_is_a_status)
             ck_assert_int_eq(status, RATION_DATA_LIMIT);
             ck_assert_int_eq(strncmp(w.error.message, "no room to load the graph: ", 27), 0);
             long long bytes;
-            ck_assert_int_eq(sscanf(w.error.hint, "set data_limit_bytes to %lld", &bytes), 1);
+            ck_assert_int_eq(sscanf(w.error.hint, "try data_limit_bytes: %lld", &bytes), 1);
             suggested = bytes;
             ck_assert_ptr_null(w.graph);
             store_check_empty(&w.made);

@@ -144,7 +144,7 @@ START_TEST(test_graph_data__a_refusal_of_real_data_suggests_enough)
         for (int64_t limit = bytes / 16; limit < bytes; limit += bytes / 16, steps++) {
             rn_pool_set_limit(w.made.data, limit);
             ck_assert_int_eq(load_path(&w, loaded), RATION_DATA_LIMIT);
-            ck_assert_int_eq(sscanf(w.error.hint, "set data_limit_bytes to %lld", &suggested), 1);
+            ck_assert_int_eq(sscanf(w.error.hint, "try data_limit_bytes: %lld", &suggested), 1);
             store_check_empty(&w.made);
         }
         ck_assert_int_ge(steps, 14);
