@@ -216,11 +216,6 @@ void *rn_pool_owner(const ration_pool *pool)
     return pool->owner;
 }
 
-rn_ledger *rn_pool_ledger(ration_pool *pool)
-{
-    return pool->ledger;
-}
-
 bool rn_pool_try_charge(ration_pool *pool, int64_t bytes)
 {
     rn_assert(bytes >= 0);

@@ -92,7 +92,6 @@ void rn_pool_set_limit(ration_pool *pool, int64_t limit_bytes);
 int64_t rn_pool_limit(const ration_pool *pool);
 const char *rn_pool_name(const ration_pool *pool);
 void *rn_pool_owner(const ration_pool *pool);
-rn_ledger *rn_pool_ledger(ration_pool *pool);
 /* Calls `visit` for every pool directly below, under the lock: must not call back into the ledger.
  */
 void rn_pool_visit(ration_pool *pool,
