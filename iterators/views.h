@@ -5,8 +5,8 @@
  *
  *     default        a single value: one row, one column
  *     sequential     plain rows
- *     get-neighbors  by vertex: each vertex that stands in `source`, with the edges of all rows it
- * has, whatever their order in the result; a row without edge or neighbour adds the vertex alone
+ *     get-neighbors  by vertex: each vertex that stands in `source` with the edges of all its rows,
+ *                    in any order; a row without edge or neighbour adds the vertex alone
  *     prop           every vertex or edge of one column once, for its properties
  *
  *     rn_view_open -> (rn_view_next -> rn_view_value, rn_view_property ...)* -> rn_view_restart
