@@ -83,13 +83,16 @@ ration_status ration_guard_refused(ration_guard *guard, ration_status status, in
  * shorter than an interval see a cancel as soon as long ones. */
 void ration_guard_end(ration_guard *guard)
 {
+    int64_t rows = guard->rows_start - guard->rows_left;
+    int64_t bytes = guard->bytes_start - guard->bytes_left;
+    if (rows == 0 && guard->held_bytes == 0) {
+        return; /* ended before: its slot may be gone */
+    }
     rn_slot *slot = rn_slot_of(guard->slot);
-    slot->rows_unsettled += guard->rows_start - guard->rows_left;
-    slot->bytes_unsettled = rn_add(slot->bytes_unsettled, guard->bytes_start - guard->bytes_left);
+    slot->rows_unsettled += rows;
+    slot->bytes_unsettled = rn_add(slot->bytes_unsettled, bytes);
     guard->rows_start = guard->rows_left;
     guard->bytes_start = guard->bytes_left;
-    if (guard->held_bytes > 0) {
-        ration_slot_release(guard->slot, guard->held_bytes);
-        guard->held_bytes = 0;
-    }
+    ration_slot_release(guard->slot, guard->held_bytes);
+    guard->held_bytes = 0;
 }
