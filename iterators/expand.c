@@ -237,7 +237,7 @@ static inline uint32_t copy_run(const expand_args *args, expand_state *state,
     const uint32_t *neighbours = cursor->side->adjacency->neighbours + cursor->at;
     uint64_t left = cursor->end - cursor->at;
     uint32_t count = left < capacity - rows ? (uint32_t)left : capacity - rows;
-    uint32_t *nodes = (uint32_t *)state->nodes.data + rows;
+    uint32_t *nodes = args->bound ? NULL : (uint32_t *)state->nodes.data + rows;
     uint16_t *picks = state->picks + rows;
     uint16_t pick = (uint16_t)state->row;
     for (uint32_t i = 0; i < count; i++) {

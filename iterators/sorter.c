@@ -256,7 +256,9 @@ static inline void play(const rn_sorter *sorter, struct rn_sort_head *node,
 /* What the tree and its leaves lie in: all nodes, then all leaves. */
 static struct sort_leaf *leaves_of(const rn_sorter *sorter)
 {
-    return (struct sort_leaf *)(void *)(sorter->tree + sorter->tree_capacity);
+    return sorter->tree == NULL
+               ? NULL
+               : (struct sort_leaf *)(void *)(sorter->tree + sorter->tree_capacity);
 }
 
 /* Takes the next row of a leaf, or the mark that it has none. The line that comes after this one is

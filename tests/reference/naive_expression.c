@@ -66,10 +66,36 @@ static void meet(naive_value *a, naive_value *b)
     }
 }
 
+/* Compared as the numbers they are: above 2^53 not every int64 is a double. */
+static int order_mixed(int64_t integer, double real)
+{
+    if (isnan(real) || real >= 0x1p63) {
+        return -1;
+    }
+    if (real < -0x1p63) {
+        return 1;
+    }
+    double whole = floor(real);
+    if (integer != (int64_t)whole) {
+        return integer < (int64_t)whole ? -1 : 1;
+    }
+    return real > whole ? -1 : 0;
+}
+
+static int order_of(const naive_value *a, const naive_value *b)
+{
+    if (a->type.kind == NAIVE_INT64 && b->type.kind == NAIVE_DOUBLE) {
+        return order_mixed(a->integer, b->real);
+    }
+    if (a->type.kind == NAIVE_DOUBLE && b->type.kind == NAIVE_INT64) {
+        return -order_mixed(b->integer, a->real);
+    }
+    return naive_compare(a, b);
+}
+
 static naive_value compare(naive_term term, naive_value a, naive_value b)
 {
-    meet(&a, &b);
-    int order = naive_compare(&a, &b);
+    int order = order_of(&a, &b);
     switch (term) {
     case TERM_EQUAL:
         return naive_bool(order == 0);
@@ -165,10 +191,9 @@ static bool search_text(naive_call call, const naive_value *text, const naive_va
 
 static naive_value part_of_time(naive_call call, const naive_value *value)
 {
-    int64_t seconds = value->integer * 86400;
-    if (value->type.kind == NAIVE_TIMESTAMP) {
-        seconds = (int64_t)floorl((long double)value->integer / 1e6L);
-    }
+    int64_t us = value->integer;
+    int64_t seconds = value->type.kind == NAIVE_TIMESTAMP ? us / 1000000 - (us % 1000000 < 0)
+                                                          : value->integer * 86400;
     time_t moment = (time_t)seconds;
     struct tm parts;
     gmtime_r(&moment, &parts);
