@@ -10,7 +10,7 @@
  *         ration_query_open(governor, &options, &query, &error);
  *             ration_query_slot(query, &slot);          once per worker thread of the query
  *                 ration_guard_begin(&guard, slot, "expand.rows");
- *                     ration_guard_row(&guard, bytes);  once per row: about a nanosecond
+ *                     ration_guard_row(&guard, bytes);  once per row: no lock, no call
  *                 ration_guard_end(&guard);
  *         ration_query_close(query);                    gives everything back, whatever happened
  *     ration_governor_close(governor);

@@ -15,7 +15,7 @@
  *
  * Lock order: there is one lock, the ledger's. It guards the lists too, because the purge hook is
  * called with it held and a move must change list and pools as one. System calls are made outside
- * of it, but for a purge, which unmaps what was asked for and no more (4 us a block). Rejected: one
+ * of it, but for a purge, which unmaps what was asked for and no more. Rejected: one
  * large reserved range with madvise for purging. Fewer mappings, but it counts against RLIMIT_AS
  * whole, and the kernel merges neighbouring anonymous mappings anyway.
  */
