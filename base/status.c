@@ -57,17 +57,15 @@ size_t ration_error_format(const ration_error *error, char *text, size_t capacit
     return out.length;
 }
 
-/* Bytes of the character at `at`; 0 = not the beginning of one, `*out_cut`: only for lack of bytes.
- */
-static size_t measure_character(const unsigned char *at, size_t left, bool *out_cut)
+/* Is what is left the beginning of a character whose end was cut off? */
+static bool is_cut(const unsigned char *at, size_t left)
 {
-    size_t bytes = at[0] < 0x80 ? 1 : at[0] < 0xC2 ? 0 : at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : 4;
+    size_t wanted = at[0] >= 0xF0 ? 4 : at[0] >= 0xE0 ? 3 : at[0] >= 0xC2 ? 2 : 0;
     size_t have = 1;
-    while (have < bytes && have < left && (at[have] & 0xC0) == 0x80) {
+    while (have < left && (at[have] & 0xC0) == 0x80) {
         have++;
     }
-    *out_cut = bytes > left && have == left;
-    return bytes == 0 || at[0] > 0xF4 || have < bytes ? 0 : bytes;
+    return have == left && left < wanted;
 }
 
 /* Invariant 2, in place. */
@@ -76,9 +74,8 @@ static void clean_text(char *text)
     unsigned char *at = (unsigned char *)text;
     size_t length = strlen(text);
     for (size_t i = 0; i < length;) {
-        bool cut;
-        size_t bytes = measure_character(at + i, length - i, &cut);
-        if (cut) {
+        size_t bytes = rn_utf8_length(at + i, length - i);
+        if (bytes == 0 && is_cut(at + i, length - i)) {
             at[i] = '\0';
             return;
         }

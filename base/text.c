@@ -91,7 +91,7 @@ void rn_text_put_size(rn_text *text, int64_t bytes)
 /* ----------------------------------------------------------------------------------------- JSON */
 
 /* Length of the well-formed UTF-8 sequence at `at`, or 0 (Unicode 15, table 3-7). */
-static size_t measure_utf8(const unsigned char *at, size_t count)
+size_t rn_utf8_length(const unsigned char *at, size_t count)
 {
     unsigned char first = at[0];
     if (first < 0x80) {
@@ -137,7 +137,7 @@ void rn_text_put_json(rn_text *text, const char *bytes, size_t count)
     size_t plain = 0; /* bytes before `at` not yet put */
     size_t i = 0;
     while (i < count) {
-        size_t length = measure_utf8(at + i, count - i);
+        size_t length = rn_utf8_length(at + i, count - i);
         bool verbatim =
             length > 1 || (length == 1 && at[i] >= 0x20 && at[i] != '"' && at[i] != '\\');
         if (verbatim) {

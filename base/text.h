@@ -27,6 +27,10 @@ void rn_text_put_size(rn_text *text, int64_t bytes);
 /* A JSON string with its quotes; invalid UTF-8 becomes U+FFFD. */
 void rn_text_put_json(rn_text *text, const char *bytes, size_t count);
 
+/* Bytes of the UTF-8 character at `at`, of which `count` > 0 bytes are there; 0 = none begins here.
+ */
+size_t rn_utf8_length(const unsigned char *at, size_t count);
+
 /* Copies with truncation and NUL; capacity > 0. */
 void rn_copy_text(char *to, size_t capacity, const char *from);
 

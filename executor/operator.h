@@ -83,7 +83,7 @@ struct rn_operator_class {
 };
 
 /* Slow halves; see rn_settle and rn_next. */
-RATION_NODISCARD ration_status rn_settle_slow(rn_operator *op, int64_t rows);
+RATION_NODISCARD ration_status rn_settle_slow(rn_operator *op);
 /* Records the failure of `op` in the query (first error wins) and returns the status. */
 RATION_NODISCARD ration_status rn_operator_failed(rn_operator *op, ration_status status);
 /* Fails with a message of the operator's own: EVALUATION, ROW_TOO_WIDE, ... at the operator's place
@@ -114,7 +114,7 @@ RATION_NODISCARD static inline ration_status rn_settle(rn_operator *op, int64_t 
     if (RN_UNLIKELY(worker->rows_left < 0 || worker->settles_to_clock == 0 ||
                     rn_load(&worker->query->status) != RATION_OK ||
                     rn_load(&worker->query->cancelled) != 0)) {
-        return rn_settle_slow(op, rows);
+        return rn_settle_slow(op);
     }
     return RATION_OK;
 #endif

@@ -34,9 +34,8 @@ static bool refill_rows(rn_worker *worker)
     return true;
 }
 
-ration_status rn_settle_slow(rn_operator *op, int64_t rows)
+ration_status rn_settle_slow(rn_operator *op)
 {
-    (void)rows;
     rn_worker *worker = op->worker;
     if (worker->rows_left < 0 && !refill_rows(worker)) {
         return rn_operator_failed(op, RATION_ROW_BUDGET);
