@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What happens when an assertion or a belief fails. Nothing here allocates: it may run on the path
- * that refuses memory.
+ * What happens when an assertion or a belief fails, and the clock. Nothing here allocates: it may
+ * run on the path that refuses memory.
  */
 #include "base/base.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 static int64_t faults; /* written by any thread */
 
@@ -32,4 +33,21 @@ bool rn_fault(const char *file, int line, const char *text)
 int64_t rn_faults(void)
 {
     return rn_load(&faults);
+}
+
+static int64_t read_clock(clockid_t clock)
+{
+    struct timespec now;
+    (void)clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t rn_clock_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t rn_clock_coarse_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
 }

@@ -26,6 +26,8 @@
 #define RN_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define RN_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define RN_MAX(a, b) ((a) > (b) ? (a) : (b))
+/* A schedule point: where a test may hold the thread. */
+#define RN_POINT(name) RATION_POINT(name)
 
 /* Returns the status of a call to the caller unless it is RATION_OK. */
 #define RN_TRY(call)                                                                               \
@@ -89,6 +91,10 @@ static inline int64_t rn_load_seq_cst(const int64_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_SEQ_CST);
 }
+
+/* CLOCK_MONOTONIC in nanoseconds; the coarse one is a few milliseconds late and costs a fifth. */
+int64_t rn_clock_ns(void);
+int64_t rn_clock_coarse_ns(void);
 
 /* Saturating arithmetic on byte amounts: never wraps, sticks at the ends of int64_t. */
 static inline int64_t rn_add(int64_t a, int64_t b)

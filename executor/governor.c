@@ -14,15 +14,6 @@
  */
 #include "executor/governor.h"
 
-#include <time.h>
-
-int64_t rn_clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* bytes x ppm / 10^6 without overflow: both parts of the quotient stay below 2^63 for ppm <= 10^6.
  */
 static int64_t take_share(int64_t bytes, int64_t ppm)

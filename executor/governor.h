@@ -47,9 +47,6 @@ struct ration_query {
     int64_t largest_bytes;
 };
 
-/* CLOCK_MONOTONIC in nanoseconds. */
-int64_t rn_clock_ns(void);
-
 /* The limit of memory.yaml on this machine: limit_bytes, or ratio x (available - untracked
  * reserve). Errors: ENVIRONMENT. */
 RATION_NODISCARD ration_status rn_derive_limit(const ration_limits *limits, const char *sysroot,

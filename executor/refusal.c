@@ -76,13 +76,13 @@ void rn_refusal_build(ration_refusal *out_refusal, const rn_slot *slot, const rn
     memset(&refusal, 0, sizeof refusal);
     refusal.size = sizeof refusal;
     refusal.status = no->status;
-    ration_pool_path(no->pool, refusal.pool, sizeof refusal.pool);
+    rn_copy_text(refusal.pool, sizeof refusal.pool, no->path);
     refusal.limit_bytes = no->limit_bytes;
     refusal.charged_bytes = no->charged_bytes;
     refusal.asked_bytes = no->asked_bytes;
     refusal.recalled_bytes = no->recalled_bytes;
     refusal.purged_bytes = no->purged_bytes;
-    refusal.key_bytes = rn_add(no->charged_bytes, no->asked_bytes);
+    refusal.key_bytes = rn_add(no->charged_bytes, no->needed_bytes);
     rn_copy_text(refusal.site, sizeof refusal.site, site);
     rn_copy_text(refusal.query, sizeof refusal.query, query->name);
     rn_copy_text(refusal.key, sizeof refusal.key, choose_key(query, no->status));

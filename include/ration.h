@@ -45,6 +45,14 @@ extern "C" {
 #define RATION_PUBLIC __attribute__((visibility("default")))
 #define RATION_NODISCARD __attribute__((warn_unused_result))
 
+/* Where the project's tests hold a thread (tests/points/README.md); nothing in any other build. */
+#ifdef RATION_POINTS
+void ration_point(const char *name);
+#define RATION_POINT(name) ration_point(name)
+#else
+#define RATION_POINT(name) ((void)0)
+#endif
+
 /* --------------------------------------------------------------------------------------- status */
 
 /* One row per status: name, exit code of the command line, sentence. Enum, texts and manual come
@@ -180,12 +188,15 @@ RATION_NODISCARD static inline ration_status ration_slot_try_charge(ration_slot 
     if (__builtin_expect(__builtin_add_overflow(used, bytes, &after) || after > limit, 0)) {
         return ration_slot_charge_slow(slot, bytes, false);
     }
+    RATION_POINT("charge.compared");
     if (__builtin_expect(slot->ordering == 0, 1)) {
         __atomic_store_n(&slot->used, after, __ATOMIC_RELAXED);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        RATION_POINT("charge.published");
         limit = __atomic_load_n(&slot->limit, __ATOMIC_RELAXED);
     } else {
         (void)__atomic_exchange_n(&slot->used, after, __ATOMIC_SEQ_CST);
+        RATION_POINT("charge.published");
         limit = __atomic_load_n(&slot->limit, __ATOMIC_SEQ_CST);
     }
     if (__builtin_expect(after > limit, 0)) {
@@ -208,9 +219,11 @@ static inline void ration_slot_release(ration_slot *slot, int64_t bytes)
     if (__builtin_expect(slot->ordering == 0, 1)) {
         __atomic_store_n(&slot->used, after, __ATOMIC_RELEASE);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        RATION_POINT("release.published");
         floor = __atomic_load_n(&slot->floor, __ATOMIC_RELAXED);
     } else {
         (void)__atomic_exchange_n(&slot->used, after, __ATOMIC_SEQ_CST);
+        RATION_POINT("release.published");
         floor = __atomic_load_n(&slot->floor, __ATOMIC_SEQ_CST);
     }
     if (__builtin_expect(after < floor, 0)) {
@@ -260,14 +273,23 @@ typedef struct ration_pool_figures {
     int64_t granted_bytes;
     int64_t charged_bytes;
     int64_t credit_bytes;
-    int64_t retained_bytes; /* resident pages no block uses; part of credit */
+    int64_t retained_bytes;   /* resident pages no block uses; part of credit */
+    int64_t claim_bytes;      /* minimum that is charged whether it is held or not */
+    int64_t soft_limit_bytes; /* high watermark; INT64_MAX = none */
     int64_t unchecked_bytes;
     int64_t peak_bytes; /* highest granted, in refills */
     int64_t refusals;
+    int64_t waiting; /* slots that wait for bytes at this pool */
+    bool high;       /* granted >= soft_limit_bytes */
 } ration_pool_figures;
 
 /* One pass over the pool's slots, under the lock. Any thread. */
 RATION_PUBLIC void ration_pool_read(ration_pool *pool, ration_pool_figures *out_figures);
+/* Sets a high watermark; nothing is refused for it. INT64_MAX = none. Any thread. */
+RATION_PUBLIC void ration_pool_set_soft_limit(ration_pool *pool, int64_t soft_limit_bytes);
+/* Is the pool at its high watermark? It looks at granted bytes, so it may say so early, by the
+ * credit that is out below the pool, and never late. Any thread; two loads. */
+RATION_PUBLIC bool ration_pool_is_high(const ration_pool *pool);
 /* "root/queries/q17"; writes at most `capacity` bytes with the NUL. */
 RATION_PUBLIC void ration_pool_path(const ration_pool *pool, char *text, size_t capacity);
 /* Audit: does the sum over slots and children equal the pools' words, in the whole tree below?

@@ -4,43 +4,54 @@
  *
  * One pass under the lock. `used` of a slot that is being charged at that moment may be read before
  * or after the charge: a reading is exact to the charges that overlap it, and credit is never read
- * as negative. No epoch, no flush, nobody stops. Bounds: O(pools + slots below).
+ * as negative. What a claim has charged and nobody holds is charged. No epoch, no flush, nobody
+ * stops. Bounds: O(pools + slots below).
  */
 #include "memory/pool.h"
 
-/* Granted below `top` and not charged: credit of slots, and retained pages. */
-static int64_t sum_credit(ration_pool *top)
+int64_t rn_pool_count_charged(ration_pool *top)
 {
-    const ration_pool *retained = top->ledger->retained;
-    int64_t credit = 0;
-    for (ration_pool *pool = top; pool != NULL; pool = rn_pool_next(pool, top)) {
-        for (rn_slot *slot = pool->slots; slot != NULL; slot = slot->next) {
-            credit = rn_add(credit, RN_MAX(slot->granted_bytes - rn_slot_used(slot), 0));
-        }
-        if (pool == retained) {
-            credit = rn_add(credit, rn_load(&pool->direct));
-        }
+    const ration_pool *retained = rn_pool_ledger(top)->retained;
+    if (rn_pool_is_drained(top)) {
+        bool retains = retained != NULL && rn_pool_is_below(retained, top);
+        return rn_load(&top->granted) - (retains ? rn_load(&retained->direct) : 0);
     }
-    return credit;
+    for (ration_pool *pool = rn_pool_first_leaf(top);; pool = rn_pool_next_up(pool, top)) {
+        int64_t sum = rn_add(pool->below, pool == retained ? 0 : rn_load(&pool->direct));
+        for (rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
+            sum = rn_add(sum, RN_MIN(rn_slot_used(slot), slot->granted_bytes));
+        }
+        sum = RN_MAX(sum, rn_load(&pool->claim));
+        pool->below = 0;
+        if (pool == top) {
+            return sum;
+        }
+        ration_pool *parent = rn_pool_parent(pool);
+        parent->below = rn_add(parent->below, sum);
+    }
 }
 
 void ration_pool_read(ration_pool *pool, ration_pool_figures *out_figures)
 {
-    rn_ledger *ledger = pool->ledger;
+    rn_ledger *ledger = rn_pool_ledger(pool);
     rn_ledger_lock(ledger);
     int64_t granted = rn_load(&pool->granted);
-    int64_t credit = sum_credit(pool);
+    int64_t charged = rn_pool_count_charged(pool);
     bool retains = ledger->retained != NULL && rn_pool_is_below(ledger->retained, pool);
     *out_figures = (ration_pool_figures){
         .size = sizeof(ration_pool_figures),
         .limit_bytes = rn_load(&pool->limit),
         .granted_bytes = granted,
-        .charged_bytes = granted - credit,
-        .credit_bytes = credit,
+        .charged_bytes = charged,
+        .credit_bytes = granted - charged,
         .retained_bytes = retains ? rn_load(&ledger->retained->direct) : 0,
+        .claim_bytes = rn_load(&pool->claim),
+        .soft_limit_bytes = rn_load(&pool->soft),
         .unchecked_bytes = rn_load(&pool->unchecked),
         .peak_bytes = rn_load(&pool->peak),
         .refusals = rn_load(&pool->refusals),
+        .waiting = rn_load(&pool->waiting),
+        .high = ration_pool_is_high(pool),
     };
     rn_ledger_unlock(ledger);
 }
@@ -49,17 +60,19 @@ void rn_pool_visit(ration_pool *pool,
                    void (*visit)(void *argument, const ration_pool *child, int64_t charged_bytes),
                    void *argument)
 {
-    rn_ledger_lock(pool->ledger);
-    for (ration_pool *child = pool->child; child != NULL; child = child->next) {
-        visit(argument, child, rn_load(&child->granted) - sum_credit(child));
+    rn_ledger *ledger = rn_pool_ledger(pool);
+    rn_ledger_lock(ledger);
+    for (ration_pool *child = rn_pool_child(pool); child != NULL; child = rn_pool_sibling(child)) {
+        visit(argument, child, rn_pool_count_charged(child));
     }
-    rn_ledger_unlock(pool->ledger);
+    rn_ledger_unlock(ledger);
 }
 
-static void put_path(rn_text *text, const ration_pool *pool)
+void rn_pool_put_path(rn_text *text, const ration_pool *pool)
 {
-    if (pool->parent != NULL) {
-        put_path(text, pool->parent);
+    const ration_pool *parent = rn_pool_parent(pool);
+    if (parent != NULL) {
+        rn_pool_put_path(text, parent);
         rn_text_put(text, "/");
     }
     rn_text_put(text, pool->name);
@@ -67,46 +80,87 @@ static void put_path(rn_text *text, const ration_pool *pool)
 
 void ration_pool_path(const ration_pool *pool, char *text, size_t capacity)
 {
+    rn_ledger *ledger = rn_pool_ledger(pool);
     rn_text path = rn_text_over(text, capacity);
-    put_path(&path, pool);
+    rn_ledger_lock(ledger);
+    rn_pool_put_path(&path, pool);
+    rn_ledger_unlock(ledger);
 }
 
-/* The equations of pool.h for one pool; the lock is held. */
+/* What the words of a pool should be. */
+typedef struct parts {
+    int64_t in_slots, in_children, held, granted, slots_below;
+} parts;
+
+static parts add_up(const ration_pool *pool)
+{
+    parts sums = {0};
+    for (const rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
+        sums.in_slots = rn_add(sums.in_slots, slot->granted_bytes);
+        sums.slots_below += 1;
+    }
+    for (ration_pool *child = rn_pool_child(pool); child != NULL; child = rn_pool_sibling(child)) {
+        sums.in_children = rn_add(sums.in_children, rn_load(&child->granted));
+        sums.slots_below += rn_load(&child->slots_below);
+    }
+    sums.held = rn_add(rn_add(sums.in_slots, sums.in_children), rn_load(&pool->direct));
+    sums.granted = RN_MAX(sums.held, rn_load(&pool->claim));
+    return sums;
+}
+
+void rn_ledger_recount(rn_ledger *ledger)
+{
+    ration_pool *root = (ration_pool *)rn_link_get(&ledger->root);
+    ration_pool *pool = root == NULL ? NULL : rn_pool_first_leaf(root);
+    for (; pool != NULL; pool = rn_pool_next_up(pool, root)) {
+        parts sums = add_up(pool);
+        rn_store(&pool->held, sums.held);
+        rn_store(&pool->granted, sums.granted);
+        rn_store(&pool->slots_below, sums.slots_below);
+        pool->below = 0;
+        pool->drained = false;
+    }
+}
+
+static bool agree(const rn_slot *slot, bool drained)
+{
+    return rn_load(&slot->hot.limit) == slot->granted_bytes &&
+           (!drained || rn_load(&slot->hot.floor) == INT64_MAX);
+}
+
+/* The equations of ledger.h for one pool; the lock is held. */
 static bool check_pool(const ration_pool *pool, rn_text *text)
 {
-    int64_t in_slots = 0;
-    int64_t in_children = 0;
-    int64_t slots_below = 0;
-    bool shut = true;
-    for (const rn_slot *slot = pool->slots; slot != NULL; slot = slot->next) {
-        in_slots = rn_add(in_slots, slot->granted_bytes);
-        slots_below += 1;
-        shut = shut && rn_load(&slot->hot.limit) == slot->granted_bytes &&
-               (!pool->drained || rn_load(&slot->hot.floor) == INT64_MAX);
-    }
-    for (const ration_pool *child = pool->child; child != NULL; child = child->next) {
-        in_children = rn_add(in_children, rn_load(&child->granted));
-        slots_below += rn_load(&child->slots_below);
-    }
+    parts sums = add_up(pool);
     int64_t granted = rn_load(&pool->granted);
-    int64_t parts = rn_add(rn_add(in_slots, in_children), rn_load(&pool->direct));
     const char *what = NULL;
-    if (granted != parts) {
-        what = "granted is not the sum of its parts";
-    } else if (slots_below != rn_load(&pool->slots_below)) {
+    for (const rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
+        if (!agree(slot, rn_pool_is_drained(pool))) {
+            what = "a slot's words disagree with the ledger";
+        }
+    }
+    if (rn_load(&pool->held) != sums.held) {
+        what = "held is not the sum of its parts";
+    } else if (granted != sums.granted) {
+        what = "granted is not the greater of held and claim";
+    } else if (sums.slots_below != rn_load(&pool->slots_below)) {
         what = "slots_below is wrong";
-    } else if (!shut) {
-        what = "a slot's words disagree with the ledger";
-    } else if (rn_pool_room(pool) < 0 && !pool->drained) {
+    } else if (rn_pool_room(pool) < 0 && !rn_pool_is_drained(pool)) {
         what = "granted is above the limit";
+    } else if (rn_load(&pool->waiting) != 0 && !rn_pool_is_drained(pool)) {
+        what = "somebody waits, and slots have credit";
     }
     if (what == NULL) {
         return true;
     }
-    put_path(text, pool);
-    rn_text_format(text, ": %s: granted %lld, slots %lld, children %lld, direct %lld, limit %lld",
-                   what, (long long)granted, (long long)in_slots, (long long)in_children,
-                   (long long)rn_load(&pool->direct), (long long)rn_load(&pool->limit));
+    rn_pool_put_path(text, pool);
+    rn_text_format(text,
+                   ": %s: granted %lld, held %lld, claim %lld, slots %lld, children %lld, "
+                   "direct %lld, limit %lld",
+                   what, (long long)granted, (long long)rn_load(&pool->held),
+                   (long long)rn_load(&pool->claim), (long long)sums.in_slots,
+                   (long long)sums.in_children, (long long)rn_load(&pool->direct),
+                   (long long)rn_load(&pool->limit));
     return false;
 }
 
@@ -114,10 +168,10 @@ bool ration_pool_check(ration_pool *pool, char *text, size_t capacity)
 {
     rn_text difference = rn_text_over(text, capacity);
     bool equal = true;
-    rn_ledger_lock(pool->ledger);
+    rn_ledger_lock(rn_pool_ledger(pool));
     for (ration_pool *at = pool; at != NULL && equal; at = rn_pool_next(at, pool)) {
         equal = check_pool(at, &difference);
     }
-    rn_ledger_unlock(pool->ledger);
+    rn_ledger_unlock(rn_pool_ledger(pool));
     return equal;
 }

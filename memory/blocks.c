@@ -26,7 +26,7 @@
 
 #include "base/heap.h"
 #include "memory/poison.h"
-#include "memory/pool.h"
+#include "memory/queue.h"
 
 #define CLASS_COUNT 4
 #define PURGE_STEP_BYTES ((int64_t)1024 * 1024)
@@ -124,14 +124,14 @@ ration_status rn_blocks_open(ration_pool *retained, rn_blocks **out_blocks)
         return RATION_NO_MEMORY;
     }
     blocks->retained = retained;
-    rn_ledger_set_purge(retained->ledger, purge_kept, blocks, retained);
+    rn_ledger_set_purge(rn_pool_ledger(retained), purge_kept, blocks, retained);
     *out_blocks = blocks;
     return RATION_OK;
 }
 
 static int64_t purge_all(rn_blocks *blocks)
 {
-    rn_ledger *ledger = blocks->retained->ledger;
+    rn_ledger *ledger = rn_pool_ledger(blocks->retained);
     int64_t purged = 0, step;
     do { /* a piece at a time: others need the lock */
         rn_ledger_lock(ledger);
@@ -150,14 +150,14 @@ void rn_blocks_purge(rn_blocks *blocks)
 void rn_blocks_close(rn_blocks *blocks)
 {
     rn_blocks_purge(blocks);
-    rn_ledger_set_purge(blocks->retained->ledger, NULL, NULL, NULL);
+    rn_ledger_set_purge(rn_pool_ledger(blocks->retained), NULL, NULL, NULL);
     (void)rn_never(rn_load(&blocks->mapped_bytes) != 0);
     rn_heap_free(blocks, sizeof(*blocks));
 }
 
 rn_blocks *rn_pool_blocks(ration_pool *pool)
 {
-    return (rn_blocks *)pool->ledger->purge_argument;
+    return (rn_blocks *)rn_pool_ledger(pool)->purge_argument;
 }
 
 int64_t rn_blocks_mapped(const rn_blocks *blocks)
@@ -174,7 +174,7 @@ void rn_blocks_fail_after(int64_t n, bool forever)
  * is shut. */
 static void *take_kept(rn_blocks *blocks, rn_slot *slot, int class, int64_t bytes)
 {
-    rn_ledger *ledger = blocks->retained->ledger;
+    rn_ledger *ledger = rn_pool_ledger(blocks->retained);
     rn_ledger_lock(ledger);
     kept_block *kept = blocks->kept[class];
     if (kept != NULL && RN_GOVERNED && slot->advance_bytes >= bytes) {
@@ -193,7 +193,7 @@ static void *take_kept(rn_blocks *blocks, rn_slot *slot, int class, int64_t byte
 ration_status rn_block_acquire(rn_slot *slot, int64_t bytes, void **out_block)
 {
     rn_assert(bytes == rn_block_round(bytes));
-    rn_blocks *blocks = rn_pool_blocks(slot->pool);
+    rn_blocks *blocks = rn_pool_blocks(rn_slot_pool(slot));
     int class = find_class(bytes);
     void *block = class < 0 ? NULL : take_kept(blocks, slot, class, bytes);
     if (block != NULL) {
@@ -220,14 +220,25 @@ ration_status rn_block_acquire(rn_slot *slot, int64_t bytes, void **out_block)
     return RATION_OK;
 }
 
+/* Pages are kept only while nobody lacks the bytes. */
+static bool may_keep(const rn_blocks *blocks)
+{
+    const ration_pool *pool = blocks->retained;
+    bool room = rn_queue_first(rn_pool_ledger(pool)) == NULL;
+    for (; pool != NULL && room; pool = rn_pool_parent(pool)) {
+        room = rn_pool_room(pool) >= 0;
+    }
+    return room;
+}
+
 void rn_block_release(rn_slot *slot, void *block, int64_t bytes)
 {
-    rn_blocks *blocks = rn_pool_blocks(slot->pool);
+    rn_blocks *blocks = rn_pool_blocks(rn_slot_pool(slot));
     int class = find_class(bytes);
     if (class >= 0) {
-        rn_ledger *ledger = blocks->retained->ledger;
+        rn_ledger *ledger = rn_pool_ledger(blocks->retained);
         rn_ledger_lock(ledger);
-        bool kept = rn_slot_hand_over(slot, blocks->retained, bytes);
+        bool kept = may_keep(blocks) && rn_slot_hand_over(slot, blocks->retained, bytes);
         if (kept) {
             keep_block(blocks, class, block, bytes);
         }

@@ -2,60 +2,88 @@
  *
  * The tree of pools with its one lock, and the slots that hold credit in it.
  *
- *     rn_ledger_open -> rn_pool_open (root first) -> rn_slot_open -> charges -> rn_slot_close ->
- * rn_pool_close
+ *     rn_ledger_open -> rn_pool_open (root first) -> rn_slot_open -> charges
+ *                    -> rn_slot_close -> rn_pool_close (children first) -> rn_ledger_close
  *
  * Pool words are written only under the ledger's lock and read relaxed by everybody. Per pool:
  *
- *     granted = direct + sum of granted over slots that belong to the pool + sum of granted over
- * its children (I1) granted <= limit, unless `direct` was grown by unchecked bytes or the limit was
- * cut                      (I2) used <= limit for every committed slot (I3)
+ *     held    = direct + sum of granted over its slots + sum of granted over its children    (I1)
+ *     granted = max(claim, held)                                                             (I2)
+ *     granted <= limit, unless unchecked bytes or a cut of the limit put it above            (I3)
+ *     used <= granted for every slot between two charges                                     (I4)
  *
- * so sum(used) + direct <= limit: charged + credit never pass a limit.
+ * so sum(used) + direct <= limit: charged + credit never pass a limit. A claim is a minimum that is
+ * charged at once, to its pool and all above: what the pool holds up to it costs nothing more.
  */
 #ifndef RATION_LEDGER_H
 #define RATION_LEDGER_H
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "base/text.h"
+#include "memory/link.h"
 
 typedef struct rn_ledger rn_ledger;
 
-#define RN_SLOT_CLOSED INT64_MIN /* in slot.limit while a recall reads, or draining */
+#define RN_SLOT_CLOSED INT64_MIN /* in slot.limit while a recall reads */
 #define RN_POOL_NAME_BYTES 64
+#define RN_POOL_PATH_BYTES 96 /* as much of it as a refusal keeps */
 
 /* Who said no, and what was tried; written by the slow path into the slot that asked. No
  * allocation. */
 typedef struct rn_no {
-    ration_pool *pool;    /* whose limit */
+    ration_pool *pool; /* whose limit; to be compared only, it may have been closed since */
+    char path[RN_POOL_PATH_BYTES];
     ration_status status; /* that pool's refuse_status */
     int64_t asked_bytes;
+    int64_t
+        needed_bytes; /* of the limit: what was asked, less the credit and claims it came with */
     int64_t charged_bytes; /* below `pool` when all its slots were closed */
     int64_t limit_bytes;
     int64_t recalled_bytes; /* credit brought home by this ask */
     int64_t purged_bytes;
+    int64_t waiting;  /* tickets that wait at the pool: what is free there is theirs */
     int64_t sequence; /* refusals of the ledger until this one; 0 = none */
 } rn_no;
+
+/* A slot's place in the queue for bytes: queue.c. Written under the lock, `state` read by all. */
+typedef struct rn_ticket {
+    rn_link next, previous;       /* slots that wait, oldest first */
+    rn_link pool;                 /* at which it is blocked */
+    int64_t bytes;                /* asked for */
+    int64_t sequence;             /* tickets of the ledger until this one */
+    int64_t state;                /* rn_ticket_state; 0 = not in the queue */
+    sem_t wake;                   /* posted when `state` leaves RN_TICKET_WAITING */
+    void (*call)(void *argument); /* the same for hosts that do not sleep; may be NULL */
+    void *argument;
+} rn_ticket;
 
 /* The whole slot; the public struct is its first member. */
 typedef struct rn_slot {
     ration_slot hot;
-    ration_pool *pool;       /* that it charges */
+    rn_link pool;            /* that it charges */
+    rn_link next;            /* slots of the pool; under the lock */
     void *owner;             /* the query, for executor/; unknown here */
-    struct rn_slot *next;    /* slots of the pool; under the lock */
+    int64_t thread;          /* that is attached; 0 = nobody. For executor/ */
     int64_t advance_bytes;   /* owner only: charged ahead by settle, not yet drawn by contexts */
     int64_t peak_bytes;      /* owner only: most ever charged and drawn, as seen at the settles */
     int64_t rows_unsettled;  /* owner only: passed guards that ended before their next settle */
     int64_t bytes_unsettled; /* owner only: of those rows */
     int64_t granted_bytes;   /* hot.limit, also while a recall has it closed; under the lock */
-    int64_t refills, recalls_hit; /* under the lock */
+    int64_t refills, recalls_hit, lock_trips; /* under the lock */
     rn_no no; /* the last refusal; written under the lock, read by rn_slot_refusal */
+    rn_ticket ticket;
 } rn_slot;
 
 static inline rn_slot *rn_slot_of(ration_slot *slot)
 {
     return (rn_slot *)(void *)slot;
+}
+
+static inline ration_pool *rn_slot_pool(const rn_slot *slot)
+{
+    return (ration_pool *)rn_link_get(&slot->pool);
 }
 
 typedef struct rn_ledger_options {
@@ -67,7 +95,8 @@ typedef struct rn_ledger_options {
  * refused (old kernel, seccomp) and under TSan. Errors: NO_MEMORY. */
 RATION_NODISCARD ration_status rn_ledger_open(const rn_ledger_options *options,
                                               rn_ledger **out_ledger);
-/* All pools must be closed. */
+/* All pools must be closed. Not in the child of a fork while the parent's other threads used it:
+ * see ledger.c. */
 void rn_ledger_close(rn_ledger *ledger);
 bool rn_ledger_uses_membarrier(const rn_ledger *ledger);
 /* `purge` gives back retained pages until `wanted_bytes` are freed or none are left, and returns
@@ -90,6 +119,15 @@ void rn_pool_close(ration_pool *pool);
  * > limit. */
 void rn_pool_set_limit(ration_pool *pool, int64_t limit_bytes);
 int64_t rn_pool_limit(const ration_pool *pool);
+/* Makes the claim `bytes` (0 gives it up): charged here and above at once, asked for as any charge.
+ * False = refused, the claim is as it was, and `*no` says by whom. */
+RATION_NODISCARD bool rn_pool_try_claim(ration_pool *pool, int64_t bytes, rn_no *no);
+/* Moves the pool with all below it under `parent`, which must not be below it. Any load. Its idle
+ * credit is recalled first. False = a limit on the new way has no room, nothing moved. */
+RATION_NODISCARD bool rn_pool_set_parent(ration_pool *pool, ration_pool *parent, rn_no *no);
+/* What one slot of `pool` may take without thinking of the others: room / (2 x slots), least over
+ * the pools on the way to the root; not positive when a limit was cut. Takes the lock. */
+int64_t rn_pool_headroom(ration_pool *pool);
 const char *rn_pool_name(const ration_pool *pool);
 void *rn_pool_owner(const ration_pool *pool);
 /* Calls `visit` for every pool directly below, under the lock: must not call back into the ledger.
@@ -100,8 +138,9 @@ void rn_pool_visit(ration_pool *pool,
 
 /* A slot on `pool`. Owner: the caller's thread until handed over. Errors: NO_MEMORY. */
 RATION_NODISCARD ration_status rn_slot_open(ration_pool *pool, void *owner, rn_slot **out_slot);
-/* Gives back all credit and folds `used` into the pool's direct bytes (a slot whose releases were
- * made by another slot closes with used != 0; the sum over the pool stays exact). */
+/* Gives back all credit, leaves the queue, and folds `used` into the pool's direct bytes (a slot
+ * whose releases were made by another slot closes with used != 0; the sum over the pool stays
+ * exact). */
 void rn_slot_close(rn_slot *slot);
 /* Charged by the slot right now. Any thread. */
 static inline int64_t rn_slot_used(const rn_slot *slot)
@@ -153,7 +192,8 @@ RATION_NODISCARD static inline ration_status rn_slot_draw(rn_slot *slot, int64_t
 /* Owner only, between two charges: does used <= limit hold (I3)? */
 bool rn_slot_check(rn_slot *slot);
 
-/* Charges or releases a pool directly, without a slot, under the lock (retained pages, tests). */
+/* Charges or releases a pool directly, without a slot, under the lock. `*no` says who refused. */
+RATION_NODISCARD bool rn_pool_try_charge_or(ration_pool *pool, int64_t bytes, rn_no *no);
 RATION_NODISCARD bool rn_pool_try_charge(ration_pool *pool, int64_t bytes);
 void rn_pool_release(ration_pool *pool, int64_t bytes);
 

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The queue for bytes: one list of tickets per ledger, oldest first, each blocked at one pool: the
+ * first on its way to the root that has no room for it or where an older one is blocked.
+ *
+ * While a ticket is blocked at a pool, the pool is drained, so every release below it comes through
+ * the lock; no younger ask passes it, nor any ask without a ticket. Before the lock is let go after
+ * bytes came free, the tickets are walked in order: who finds room at every pool where no older one
+ * stays blocked is granted - the bytes are charged to its slot's pool, for its owner to take - and
+ * woken; who does not stays, perhaps blocked further up. Its age goes with it: since a pool above
+ * stops everybody below, nobody can take what it has passed already.
+ *
+ *   1. pool->waiting = tickets blocked at the pool; waiting > 0 implies drained.
+ *   2. When the lock is free no ticket waits that could pass (no wake-up is lost): whatever frees
+ *      bytes, raises a limit, takes a ticket out or moves a pool sets `freed`, and unlocking walks.
+ *   3. When the lock is free, at every pool with waiting > 0 there is a giver below it, or the
+ * oldest ticket there is in state AGAIN and its owner is awake. So nobody sleeps who is waited for.
+ *   4. A ticket keeps its sequence until it leaves; AGAIN and a second enter do not change it.
+ *
+ * Each ticket has its own semaphore: nobody is woken for nothing, and none is posted twice for one
+ * sleep. Bounds: a walk is O(tickets x depth), and happens only while somebody waits. Rejected: a
+ * queue per pool, tickets moving between them. The same order needs the age anyway, and a ticket
+ * that moves up must keep its rights at the pools below.
+ */
+#include "memory/queue.h"
+
+#include <errno.h>
+#include <time.h>
+
+rn_slot *rn_queue_first(const rn_ledger *ledger)
+{
+    return (rn_slot *)rn_link_get(&ledger->first_waiting);
+}
+
+rn_slot *rn_queue_next(const rn_slot *slot)
+{
+    return (rn_slot *)rn_link_get(&slot->ticket.next);
+}
+
+static ration_pool *ticket_pool(const rn_slot *slot)
+{
+    return (ration_pool *)rn_link_get(&slot->ticket.pool);
+}
+
+static rn_ledger *ticket_ledger(const rn_slot *slot)
+{
+    return rn_pool_ledger(rn_slot_pool(slot));
+}
+
+static void block_at(rn_slot *slot, ration_pool *pool)
+{
+    ration_pool *old = ticket_pool(slot);
+    if (old != NULL) {
+        rn_store(&old->waiting, rn_load(&old->waiting) - 1);
+    }
+    rn_link_set(&slot->ticket.pool, pool);
+    if (pool != NULL) {
+        rn_store(&pool->waiting, rn_load(&pool->waiting) + 1);
+    }
+    ticket_ledger(slot)->stale = true;
+}
+
+static void append(rn_ledger *ledger, rn_slot *slot)
+{
+    rn_slot *last = (rn_slot *)rn_link_get(&ledger->last_waiting);
+    rn_link_set(&slot->ticket.previous, last);
+    rn_link_set(&slot->ticket.next, NULL);
+    rn_link_set(last == NULL ? &ledger->first_waiting : &last->ticket.next, slot);
+    rn_link_set(&ledger->last_waiting, slot);
+}
+
+static void take_out(rn_ledger *ledger, rn_slot *slot)
+{
+    rn_slot *next = rn_queue_next(slot);
+    rn_slot *previous = (rn_slot *)rn_link_get(&slot->ticket.previous);
+    rn_link_set(previous == NULL ? &ledger->first_waiting : &previous->ticket.next, next);
+    rn_link_set(next == NULL ? &ledger->last_waiting : &next->ticket.previous, previous);
+    block_at(slot, NULL);
+}
+
+static void set_state(rn_slot *slot, rn_ticket_state state)
+{
+    rn_store_release(&slot->ticket.state, state);
+}
+
+static void wake(rn_slot *slot, rn_ticket_state state)
+{
+    bool asleep = rn_ticket_read(slot) == RN_TICKET_WAITING;
+    set_state(slot, state);
+    if (asleep) {
+        int failed = sem_post(&slot->ticket.wake);
+        (void)rn_never(failed != 0);
+        if (slot->ticket.call != NULL) {
+            slot->ticket.call(slot->ticket.argument);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------ the owner */
+
+void rn_ticket_enter(rn_slot *slot, const rn_no *no)
+{
+    rn_ledger *ledger = ticket_ledger(slot);
+    if (rn_ticket_read(slot) == RN_TICKET_NONE) {
+        slot->ticket.sequence = ++ledger->tickets;
+        append(ledger, slot);
+    }
+    while (sem_trywait(&slot->ticket.wake) == 0) { /* of a wake-up that nobody slept for */
+    }
+    slot->ticket.bytes = no->asked_bytes;
+    block_at(slot, no->pool);
+    set_state(slot, RN_TICKET_WAITING);
+    (void)rn_pool_drain(no->pool);
+    RN_POINT("queue.enter");
+}
+
+void rn_ticket_take(rn_slot *slot)
+{
+    rn_assert(rn_ticket_read(slot) == RN_TICKET_GRANTED);
+    ration_pool *pool = rn_slot_pool(slot);
+    int64_t bytes = slot->ticket.bytes;
+    rn_store(&pool->direct, rn_load(&pool->direct) - bytes);
+    rn_slot_set_granted(slot, slot->granted_bytes + bytes);
+    rn_store(&slot->hot.used, rn_slot_used(slot) + bytes);
+    set_state(slot, RN_TICKET_NONE);
+}
+
+void rn_ticket_leave(rn_slot *slot)
+{
+    rn_ticket_state state = rn_ticket_read(slot);
+    set_state(slot, RN_TICKET_NONE);
+    if (state == RN_TICKET_GRANTED) {
+        rn_pool_grant_direct(rn_slot_pool(slot), -slot->ticket.bytes);
+    } else if (state != RN_TICKET_NONE) {
+        rn_ledger *ledger = ticket_ledger(slot);
+        take_out(ledger, slot);
+        ledger->freed = true;
+    }
+}
+
+rn_ticket_state rn_ticket_wait(rn_slot *slot, int64_t deadline_ns)
+{
+    struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / 1000000000),
+                                .tv_nsec = (long)(deadline_ns % 1000000000)};
+    int failed = 0;
+    while (rn_ticket_read(slot) == RN_TICKET_WAITING && (failed == 0 || errno == EINTR)) {
+        failed = deadline_ns == INT64_MAX
+                     ? sem_wait(&slot->ticket.wake)
+                     : sem_clockwait(&slot->ticket.wake, CLOCK_MONOTONIC, &deadline);
+    }
+    RN_POINT("queue.woken");
+    return rn_ticket_read(slot);
+}
+
+void rn_ticket_on_wake(rn_slot *slot, void (*call)(void *argument), void *argument)
+{
+    rn_ledger *ledger = ticket_ledger(slot);
+    rn_ledger_lock(ledger);
+    slot->ticket.call = call;
+    slot->ticket.argument = argument;
+    rn_ledger_unlock(ledger);
+}
+
+/* ------------------------------------------------------------------------------------ the queue */
+
+bool rn_queue_admits(const ration_pool *pool, const rn_slot *slot)
+{
+    if (rn_load(&pool->waiting) == 0) {
+        return true;
+    }
+    if (slot == NULL || rn_ticket_read(slot) == RN_TICKET_NONE) {
+        return false;
+    }
+    const rn_slot *older = rn_queue_first(rn_pool_ledger(pool));
+    while (older != slot && ticket_pool(older) != pool) {
+        older = rn_queue_next(older);
+    }
+    return older == slot;
+}
+
+void rn_ticket_ask_again(rn_slot *slot)
+{
+    if (rn_ticket_read(slot) == RN_TICKET_WAITING) {
+        wake(slot, RN_TICKET_AGAIN);
+    }
+}
+
+void rn_queue_stop_at(ration_pool *pool)
+{
+    rn_ledger *ledger = rn_pool_ledger(pool);
+    for (rn_slot *slot = rn_queue_first(ledger); slot != NULL; slot = rn_queue_next(slot)) {
+        if (rn_pool_is_below(rn_slot_pool(slot), pool)) {
+            block_at(slot, pool);
+        }
+    }
+    ledger->freed = true;
+}
+
+void rn_pool_count_givers(ration_pool *pool, int64_t count)
+{
+    if (count != 0) {
+        rn_pool_ledger(pool)->stale = true;
+    }
+    for (; pool != NULL; pool = rn_pool_parent(pool)) {
+        rn_store(&pool->givers, rn_load(&pool->givers) + count);
+    }
+}
+
+/* One walk. What a ticket newly blocked further up recalls there may free bytes for older ones:
+ * then `freed` is set again. */
+static void serve(rn_ledger *ledger)
+{
+    ledger->pass += 1;
+    rn_slot *next;
+    for (rn_slot *slot = rn_queue_first(ledger); slot != NULL; slot = next) {
+        next = rn_queue_next(slot);
+        rn_no no = {0};
+        rn_move move = {.to = rn_slot_pool(slot), .slot = slot, .bytes = slot->ticket.bytes};
+        int64_t need = 0;
+        ration_pool *full = rn_pool_find_full_at_last(&move, &need, &no);
+        if (full == NULL) {
+            take_out(ledger, slot);
+            rn_pool_grant_direct(rn_slot_pool(slot), slot->ticket.bytes);
+            RN_POINT("queue.granted");
+            wake(slot, RN_TICKET_GRANTED);
+        } else if (full != ticket_pool(slot)) {
+            block_at(slot, full);
+            (void)rn_pool_drain(full);
+        }
+    }
+}
+
+/* Invariant 3. */
+static void wake_oldest(rn_ledger *ledger)
+{
+    ledger->pass += 1;
+    for (rn_slot *slot = rn_queue_first(ledger); slot != NULL; slot = rn_queue_next(slot)) {
+        ration_pool *pool = ticket_pool(slot);
+        if (pool->pass != ledger->pass && rn_load(&pool->givers) == 0) {
+            rn_ticket_ask_again(slot);
+        }
+        pool->pass = ledger->pass;
+    }
+}
+
+void rn_queue_move(rn_ledger *ledger)
+{
+    while (ledger->freed && rn_queue_first(ledger) != NULL) {
+        ledger->freed = false;
+        serve(ledger);
+    }
+    if (ledger->stale && rn_queue_first(ledger) != NULL) {
+        wake_oldest(ledger);
+    }
+    ledger->freed = false;
+    ledger->stale = false;
+}
