@@ -47,6 +47,8 @@ static const rn_limits_key keys[] = {
      "Rows that all operators of one query may produce together. 0 is unlimited."},
     {"query_time_ms_max", RN_LIMITS_MS, FIELD(query_time_ms_max), 0, MS_MAX, 0,
      "Time that one query may take. 0 is unlimited."},
+    {"query_wait_ms_max", RN_LIMITS_MS, FIELD(query_wait_ms_max), 1, MS_MAX, 10000,
+     "Longest that an ask waits for memory that others were asked to give back."},
     {"max_row_bytes", RN_LIMITS_BYTES, FIELD(max_row_bytes), 4 * KIB, 64 * MIB, 64 * KIB,
      "Widest row that an operator must be able to hold; the minimum of a query grows with it."},
     {"chunk_bytes_max", RN_LIMITS_BYTES, FIELD(chunk_bytes_max), 4 * KIB, 64 * MIB, MIB,

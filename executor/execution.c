@@ -13,6 +13,8 @@
  */
 #include "executor/execution.h"
 
+#include "executor/ask.h"
+
 static ration_status profile_next(rn_operator *op, const rn_batch **out_batch)
 {
     int64_t start_ns = rn_clock_ns();
@@ -57,15 +59,55 @@ static ration_status open_operator(rn_execution *execution, uint32_t number, boo
     return node->class_->open(op);
 }
 
-static ration_status open_all(rn_execution *execution, bool profile)
+/* Opens all, inputs first; `*out_last` is the one that failed. */
+static ration_status open_all(rn_execution *execution, bool profile, rn_operator **out_last)
 {
+    rn_worker *worker = &execution->worker;
+    *out_last = &execution->sink;
+    RN_TRY(
+        ration_context_create(NULL, worker->slot, RATION_CONTEXT_BUMP, "worker", &worker->context));
     for (uint32_t i = 0; i < execution->plan->node_count; i++) {
-        ration_status status = open_operator(execution, i, profile);
-        if (status != RATION_OK) {
-            return rn_operator_failed(&execution->operators[i], status);
-        }
+        *out_last = &execution->operators[i];
+        RN_TRY(open_operator(execution, i, profile));
     }
     return RATION_OK;
+}
+
+static void close_all(rn_execution *execution)
+{
+    for (uint32_t i = execution->plan->node_count; i-- > 0;) {
+        rn_operator *op = &execution->operators[i];
+        if (op->state != NULL && op->class_->close != NULL) {
+            op->class_->close(op);
+        }
+    }
+    ration_context_delete(execution->worker.context);
+    execution->worker.context = NULL;
+    memset(execution->operators, 0, execution->plan->node_count * sizeof(rn_operator));
+}
+
+/* An operator draws what it needs to open without a settle before. When that is refused, everything
+ * is closed, as much as was needed until then is asked for, and the next attempt has it ahead. */
+static ration_status open_patiently(rn_execution *execution, bool profile)
+{
+    rn_slot *slot = rn_slot_of(execution->worker.slot);
+    for (;;) {
+        rn_operator *last;
+        slot->patient = true;
+        ration_status status = open_all(execution, profile, &last);
+        slot->patient = false;
+        if (status == RATION_OK) {
+            return RATION_OK;
+        }
+        if (!rn_is_refusal(status)) {
+            return rn_operator_failed(last, status);
+        }
+        rn_operator asker = {.worker = &execution->worker, .node = last->node};
+        ration_context *context = execution->worker.context;
+        int64_t held_bytes = context == NULL ? 0 : ration_context_bytes(context, true);
+        close_all(execution);
+        RN_TRY(rn_settle_ask(&asker, rn_add(held_bytes, slot->refused_bytes)));
+    }
 }
 
 static void set_worker(rn_execution *execution, ration_query *query, ration_slot *slot)
@@ -97,13 +139,7 @@ ration_status rn_execution_open(ration_query *query, const rn_plan *plan, bool p
     execution->sink.class_ = &sink_class;
     execution->sink.node = &sink_node;
     execution->sink.worker = &execution->worker;
-    ration_status status = ration_context_create(NULL, slot, RATION_CONTEXT_BUMP, "worker",
-                                                 &execution->worker.context);
-    if (status != RATION_OK) {
-        status = rn_operator_failed(&execution->sink, status);
-    } else {
-        status = open_all(execution, profile);
-    }
+    ration_status status = open_patiently(execution, profile);
     if (status != RATION_OK) {
         rn_execution_close(execution);
         return status;
@@ -122,19 +158,40 @@ ration_status rn_execution_next(rn_execution *execution, const rn_batch **out_ba
     return rn_next(&execution->sink, root, out_batch);
 }
 
+static int64_t count_held(const rn_operator *op)
+{
+    return op->context == NULL ? 0 : ration_context_bytes(op->context, true);
+}
+
 void rn_execution_publish(rn_execution *execution)
 {
     const char *site = "";
     int64_t most = 0;
+    int64_t spillable = 0;
     for (uint32_t i = 0; i < execution->plan->node_count; i++) {
         const rn_operator *op = &execution->operators[i];
-        int64_t bytes = op->context == NULL ? 0 : ration_context_bytes(op->context, true);
+        int64_t bytes = count_held(op);
         if (bytes > most) {
             most = bytes;
             site = op->node->site;
         }
+        spillable += bytes > 0 && op->class_->spill != NULL ? bytes : 0;
     }
     rn_query_publish(execution->worker.query, site, most);
+    rn_ask_can_spill(execution->worker.query, spillable);
+}
+
+ration_status rn_execution_spill(rn_execution *execution, int64_t want_bytes)
+{
+    rn_operator *largest = NULL;
+    for (uint32_t i = 0; i < execution->plan->node_count; i++) {
+        rn_operator *op = &execution->operators[i];
+        bool spills = count_held(op) > 0 && op->class_->spill != NULL;
+        if (spills && (largest == NULL || count_held(op) > count_held(largest))) {
+            largest = op;
+        }
+    }
+    return largest == NULL ? RATION_OK : largest->class_->spill(largest, want_bytes);
 }
 
 void rn_execution_close(rn_execution *execution)
@@ -145,13 +202,7 @@ void rn_execution_close(rn_execution *execution)
     rn_worker *worker = &execution->worker;
     ration_status returned = rn_slot_prepay(rn_slot_of(worker->slot), 0);
     (void)rn_always(returned == RATION_OK);
-    for (uint32_t i = execution->plan->node_count; i-- > 0;) {
-        rn_operator *op = &execution->operators[i];
-        if (op->state != NULL && op->class_->close != NULL) {
-            op->class_->close(op);
-        }
-    }
-    ration_context_delete(worker->context);
+    close_all(execution);
     rn_heap_free(execution, sizeof *execution + execution->plan->node_count * sizeof(rn_operator));
 }
 

@@ -26,8 +26,11 @@ RATION_NODISCARD ration_status rn_execution_open(ration_query *query, const rn_p
 RATION_NODISCARD ration_status rn_execution_next(rn_execution *execution,
                                                  const rn_batch **out_batch);
 void rn_execution_close(rn_execution *execution);
-/* Publishes in the query which operator holds most. Owner only. */
+/* Publishes in the query which operator holds most, and what could be written out. Owner only. */
 void rn_execution_publish(rn_execution *execution);
+/* Lets the operator that can spill and holds most do so; RATION_OK when there is none. Owner only.
+ */
+RATION_NODISCARD ration_status rn_execution_spill(rn_execution *execution, int64_t want_bytes);
 /* Figures of a plan node. */
 rn_operator_figures rn_execution_figures(const rn_execution *execution, uint32_t node);
 

@@ -13,6 +13,7 @@
 #include "memory/probe.h"
 
 #define RN_QUERY_SLOTS_MAX 64u
+#define RN_SLOT_DETACHED ((int64_t)-1) /* in slot.thread: nobody, until somebody attaches */
 
 struct ration_governor {
     ration_limits limits;
@@ -33,9 +34,18 @@ struct ration_query {
     int64_t cancelled;    /* any thread sets, workers read relaxed at settle */
     int64_t rows_left;    /* row budget not yet taken by workers; INT64_MAX = unlimited; atomic */
     int64_t deadline_ns;  /* CLOCK_MONOTONIC; INT64_MAX = none; fixed at open */
+    int64_t spillable_bytes; /* what its workers could write out; atomic */
+    int64_t want_bytes;      /* asked of it by others; written under the ledger's lock, read by all */
+    int64_t told_bytes;      /* charged when it was last asked to give; under the ledger's lock */
+    int64_t spent_bytes;     /* charged when giving last freed nothing: until it holds more, it cannot */
+    bool giver;              /* counted in its pool's givers; under the ledger's lock */
+    pthread_mutex_t slots_lock; /* of the next five; the ledger's lock and `lock` may be asked for
+                                   under it, not the other way round */
+    rn_slot *slots[RN_QUERY_SLOTS_MAX]; /* NULL = a free place */
+    int64_t peaks[RN_QUERY_SLOTS_MAX];  /* highest peak_bytes of slots that had the place before */
+    uint64_t places;                    /* bit = the place is taken */
+    int64_t rows_unsettled, bytes_unsettled; /* of returned slots, until the next slot takes them */
     pthread_mutex_t lock; /* all below; never held while the ledger's lock is asked for */
-    rn_slot *slots[RN_QUERY_SLOTS_MAX];
-    uint32_t slot_count;
     bool own_limit;           /* limit_bytes of its options; fixed at open */
     bool refused;             /* `refusal` is set */
     bool settled;             /* `refusal` is that of the sticky status, and stays */
@@ -59,6 +69,17 @@ static inline ration_query *rn_slot_query(const rn_slot *slot)
     return (ration_query *)slot->owner;
 }
 
+/* In checked builds: a fault unless the slot is attached to the calling thread, which the first use
+ * of a new slot does. */
+#ifdef RATION_CHECKED
+void rn_slot_expect_caller(rn_slot *slot);
+#else
+static inline void rn_slot_expect_caller(rn_slot *slot)
+{
+    (void)slot;
+}
+#endif
+
 /* Keeps the slot's last refusal as the query's latest; does not stop the query. */
 void rn_query_note_refusal(ration_query *query, const rn_slot *slot, const char *site);
 /* Makes `status` the query's sticky status unless it has one, keeping the detail: a refusal from
@@ -79,16 +100,20 @@ int64_t rn_query_peak(const ration_query *query);
 /* Notes which operator of the query holds most, for refusals and reports. Any worker. */
 void rn_query_publish(ration_query *query, const char *site, int64_t bytes);
 
-/* Is this status answered by a pool (and so has a refusal)? */
+/* Does this status say no for want of memory (and so has a refusal)? */
 static inline bool rn_is_refusal(ration_status status)
 {
     return status == RATION_QUERY_LIMIT || status == RATION_GROUP_LIMIT ||
-           status == RATION_GLOBAL_LIMIT || status == RATION_DATA_LIMIT;
+           status == RATION_GLOBAL_LIMIT || status == RATION_DATA_LIMIT ||
+           status == RATION_VICTIM || status == RATION_QUEUE_TIMEOUT;
 }
 
-/* Fills a refusal from what the slow path noted about an ask of this slot; the one place that
- * builds refusals. Does not allocate. Takes the ledger's lock; the caller holds none. */
-void rn_refusal_build(ration_refusal *out_refusal, const rn_slot *slot, const rn_no *no,
+/* Fills a refusal from what the slow path noted about an ask of this query; the one place that
+ * builds refusals. Does not allocate. The first takes the ledger's lock, the second is called with
+ * it held. */
+void rn_refusal_build(ration_refusal *out_refusal, ration_query *query, const rn_no *no,
                       const char *site);
+void rn_refusal_build_locked(ration_refusal *out_refusal, ration_query *query, const rn_no *no,
+                             const char *site);
 
 #endif

@@ -84,6 +84,8 @@ struct rn_operator_class {
 
 /* Slow halves; see rn_settle and rn_next. */
 RATION_NODISCARD ration_status rn_settle_slow(rn_operator *op);
+/* Does what there is to be done so that `bound_bytes` are charged ahead: asks, spills, waits. */
+RATION_NODISCARD ration_status rn_settle_ask(rn_operator *op, int64_t bound_bytes);
 /* Records the failure of `op` in the query (first error wins) and returns the status. */
 RATION_NODISCARD ration_status rn_operator_failed(rn_operator *op, ration_status status);
 /* Fails with a message of the operator's own: EVALUATION, ROW_TOO_WIDE, ... at the operator's place
@@ -105,15 +107,19 @@ RATION_NODISCARD static inline ration_status rn_settle(rn_operator *op, int64_t 
     return RATION_OK;
 #else
     rn_worker *worker = op->worker;
-    ration_status status = rn_slot_prepay(rn_slot_of(worker->slot), bound_bytes);
+    rn_slot *slot = rn_slot_of(worker->slot);
+    slot->patient = true;
+    ration_status status = rn_slot_prepay(slot, bound_bytes);
+    slot->patient = false;
     if (RN_UNLIKELY(status != RATION_OK)) {
-        return rn_operator_failed(op, status);
+        RN_TRY(rn_settle_ask(op, bound_bytes));
     }
     worker->rows_left -= rows;
     worker->settles_to_clock -= 1;
     if (RN_UNLIKELY(worker->rows_left < 0 || worker->settles_to_clock == 0 ||
                     rn_load(&worker->query->status) != RATION_OK ||
-                    rn_load(&worker->query->cancelled) != 0)) {
+                    rn_load(&worker->query->cancelled) != 0 ||
+                    rn_load(&worker->query->want_bytes) != 0)) {
         return rn_settle_slow(op);
     }
     return RATION_OK;

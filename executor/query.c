@@ -2,20 +2,33 @@
  *
  * The query: owner of everything one query was given - its pool, its slots, its first error.
  *
- *     ration_query_open -> ration_query_slot (per worker) -> work -> workers stop ->
- * ration_query_close
+ *     ration_query_open -> ration_query_slot (per worker) -> work -> ration_query_return_slot, or
+ * the worker just stops -> ration_query_close
  *
  * The first error wins: `status` goes from RATION_OK to one other value by one compare-and-swap,
  * and the details are those of the worker that won. The others stop at their next settle.
  *
- * Closing sweeps: whatever the slots still hold after the contexts are gone is what guards held
- * when a longjmp or an error passed over them. Slots of one query may have released for each other,
- * so only their sum is swept.
+ * Slots come and go, at most 64 at a time. A slot that is returned leaves what it charges in the
+ * query's pool, its peak with its place, its last refusal with the query if nobody was told of it
+ * yet, and the rows that no settle has seen to the next slot.
  *
- * Locks: query->lock is taken under the ledger's lock by nobody but the reader of largest_site
- * (refusal.c), and the ledger's lock is never asked for while query->lock is held.
+ * Closing sweeps: whatever the slots and the pool still hold after the contexts are gone is what
+ * guards held when a longjmp or an error passed over them, or what was handed to the pool. Slots of
+ * one query may have released for each other, so only their sum is swept.
+ *
+ * Locks, in the order in which they may be asked for: slots_lock, the ledger's, query->lock (which
+ * under the ledger's only the reader of largest_site in refusal.c takes). No function here is a
+ * cancellation point.
  */
-#include "executor/governor.h"
+#include "executor/ask.h"
+#include "memory/transfer.h"
+
+static void free_query(ration_query *query)
+{
+    pthread_mutex_destroy(&query->lock);
+    pthread_mutex_destroy(&query->slots_lock);
+    rn_heap_free(query, sizeof *query);
+}
 
 ration_status ration_query_open(ration_governor *governor, const ration_query_options *options,
                                 ration_query **out_query, ration_error *error)
@@ -50,45 +63,22 @@ ration_status ration_query_open(ration_governor *governor, const ration_query_op
     query->deadline_ns =
         time_ms == 0 ? INT64_MAX : rn_add(rn_clock_ns(), rn_multiply(time_ms, 1000000));
     pthread_mutex_init(&query->lock, NULL);
+    pthread_mutex_init(&query->slots_lock, NULL);
     ration_status status =
         rn_pool_open(governor->ledger, governor->queries, query->name,
                      limit == 0 ? INT64_MAX : limit, RATION_QUERY_LIMIT, query, &query->pool);
     if (status != RATION_OK) {
-        pthread_mutex_destroy(&query->lock);
-        rn_heap_free(query, sizeof *query);
+        free_query(query);
         return rn_error_set(error, status, "", "no memory for a query's pool");
     }
     *out_query = query;
     return RATION_OK;
 }
 
-ration_status ration_query_slot(ration_query *query, ration_slot **out_slot)
-{
-    pthread_mutex_lock(&query->lock);
-    bool full = query->slot_count == RN_QUERY_SLOTS_MAX;
-    pthread_mutex_unlock(&query->lock);
-    if (full) {
-        return RATION_NO_SLOT;
-    }
-    rn_slot *slot;
-    RN_TRY(rn_slot_open(query->pool, query, &slot));
-    pthread_mutex_lock(&query->lock);
-    full = query->slot_count == RN_QUERY_SLOTS_MAX;
-    if (!full) {
-        query->slots[query->slot_count++] = slot;
-    }
-    pthread_mutex_unlock(&query->lock);
-    if (full) {
-        rn_slot_close(slot);
-        return RATION_NO_SLOT;
-    }
-    *out_slot = &slot->hot;
-    return RATION_OK;
-}
-
 void ration_query_cancel(ration_query *query)
 {
     rn_store(&query->cancelled, 1);
+    rn_ask_wake(query);
 }
 
 ration_status ration_query_status(const ration_query *query)
@@ -101,58 +91,60 @@ ration_pool *ration_query_pool(ration_query *query)
     return query->pool;
 }
 
-/* Keeps the refusal unless that of the sticky status is there already. */
-static void keep_refusal(ration_query *query, const rn_slot *slot, const char *site, bool settled)
+/* ------------------------------------------------------------------------- refusals and errors */
+
+/* Keeps the refusal if it is the latest, unless that of the sticky status is there already. */
+static void keep_refusal(ration_query *query, const rn_no *no, const char *site, bool settled)
 {
-    rn_no no;
-    if (!rn_always(rn_slot_refusal(slot, &no))) {
-        return;
-    }
     ration_refusal refusal;
-    rn_refusal_build(&refusal, slot, &no, site);
+    rn_refusal_build(&refusal, query, no, site);
     pthread_mutex_lock(&query->lock);
-    if (!query->settled) {
+    if (!query->settled && (settled || no->sequence >= query->refusal_sequence)) {
         query->refusal = refusal;
-        query->refusal_sequence = no.sequence;
+        query->refusal_sequence = no->sequence;
         query->refused = true;
         query->settled = settled;
     }
     pthread_mutex_unlock(&query->lock);
 }
 
-void rn_query_note_refusal(ration_query *query, const rn_slot *slot, const char *site)
+static void keep_refusal_of(ration_query *query, const rn_slot *slot, const char *site,
+                            bool settled)
 {
-    keep_refusal(query, slot, site, false);
+    rn_no no;
+    if (rn_always(rn_slot_refusal(slot, &no))) {
+        keep_refusal(query, &no, site, settled);
+    }
 }
 
-/* The slot with the latest refusal that no guard or operator told the query of: a bare
- * ration_slot_try_charge knows no query. */
-static const rn_slot *find_untold(ration_query *query)
+void rn_query_note_refusal(ration_query *query, const rn_slot *slot, const char *site)
 {
-    rn_slot *slots[RN_QUERY_SLOTS_MAX];
+    keep_refusal_of(query, slot, site, false);
+}
+
+/* Keeps the slot's last refusal if no guard or operator told the query of it, nor of a later one: a
+ * bare ration_slot_try_charge knows no query. */
+static void keep_untold(ration_query *query, const rn_slot *slot)
+{
+    rn_no no;
     pthread_mutex_lock(&query->lock);
-    uint32_t count = query->settled ? 0 : query->slot_count;
-    int64_t latest = query->refusal_sequence;
-    memcpy(slots, query->slots, count * sizeof *slots);
+    int64_t told = query->settled ? INT64_MAX : query->refusal_sequence;
     pthread_mutex_unlock(&query->lock);
-    const rn_slot *untold = NULL;
-    for (uint32_t i = 0; i < count; i++) {
-        rn_no no;
-        if (rn_slot_refusal(slots[i], &no) && no.sequence > latest) {
-            untold = slots[i];
-            latest = no.sequence;
-        }
+    if (rn_slot_refusal(slot, &no) && no.sequence > told) {
+        keep_refusal(query, &no, "", false);
     }
-    return untold;
 }
 
 bool ration_query_refusal(const ration_query *query_, ration_refusal *out_refusal)
 {
     ration_query *query = (ration_query *)(uintptr_t)query_;
-    const rn_slot *untold = find_untold(query);
-    if (untold != NULL) {
-        rn_query_note_refusal(query, untold, "");
+    pthread_mutex_lock(&query->slots_lock);
+    for (uint32_t i = 0; i < RN_QUERY_SLOTS_MAX; i++) {
+        if (query->slots[i] != NULL) {
+            keep_untold(query, query->slots[i]);
+        }
     }
+    pthread_mutex_unlock(&query->slots_lock);
     pthread_mutex_lock(&query->lock);
     bool refused = query->refused;
     if (refused) {
@@ -171,7 +163,7 @@ ration_status rn_query_fail(ration_query *query, rn_slot *slot, const char *site
         return (ration_status)none;
     }
     if (rn_is_refusal(status)) {
-        keep_refusal(query, slot, site, true);
+        keep_refusal_of(query, slot, site, true);
         return status;
     }
     pthread_mutex_lock(&query->lock);
@@ -204,15 +196,6 @@ void rn_query_publish(ration_query *query, const char *site, int64_t bytes)
     pthread_mutex_unlock(&query->lock);
 }
 
-int64_t rn_query_peak(const ration_query *query)
-{
-    int64_t bytes = 0;
-    for (uint32_t i = 0; i < query->slot_count; i++) {
-        bytes += query->slots[i]->peak_bytes;
-    }
-    return bytes;
-}
-
 ration_status rn_query_poll(ration_query *query)
 {
     if (rn_load(&query->cancelled) != 0) {
@@ -221,26 +204,154 @@ ration_status rn_query_poll(ration_query *query)
     if (query->deadline_ns != INT64_MAX && rn_clock_ns() > query->deadline_ns) {
         return RATION_DEADLINE;
     }
-    return rn_load(&query->status) == RATION_OK ? RATION_OK : RATION_STOPPED_BY_PEER;
+    int64_t status = rn_load(&query->status);
+    return status == RATION_OK       ? RATION_OK
+           : status == RATION_VICTIM ? RATION_VICTIM
+                                     : RATION_STOPPED_BY_PEER;
 }
+
+/* -------------------------------------------------------------------------------------- threads */
+
+/* Of the calling thread, from 1; never that of another one, also after it has exited. */
+static int64_t number_of_thread(void)
+{
+    static int64_t threads; /* atomic */
+    static _Thread_local int64_t number;
+    if (number == 0) {
+        number = rn_fetch_add(&threads, 1) + 1;
+    }
+    return number;
+}
+
+#ifdef RATION_CHECKED
+void rn_slot_expect_caller(rn_slot *slot)
+{
+    int64_t thread = 0;
+    if (!rn_compare_swap(&slot->thread, &thread, number_of_thread())) {
+        (void)rn_never(thread == RN_SLOT_DETACHED);
+        (void)rn_never(thread != number_of_thread());
+    }
+}
+#endif
+
+void ration_slot_detach(ration_slot *slot)
+{
+    rn_slot *self = rn_slot_of(slot);
+    int64_t thread = rn_load(&self->thread);
+    (void)rn_never(thread != 0 && thread != number_of_thread());
+    rn_store_release(&self->thread, RN_SLOT_DETACHED);
+}
+
+void ration_slot_attach(ration_slot *slot)
+{
+    rn_slot *self = rn_slot_of(slot);
+    int64_t thread = rn_load(&self->thread);
+    (void)rn_never(thread > 0 && thread != number_of_thread());
+    bool attached = rn_compare_swap(&self->thread, &thread, number_of_thread());
+    (void)rn_never(!attached); /* two at a time */
+}
+
+/* ---------------------------------------------------------------------------------------- slots */
+
+ration_status ration_query_slot(ration_query *query, ration_slot **out_slot)
+{
+    rn_slot *slot = NULL;
+    ration_status status = RATION_NO_SLOT;
+    pthread_mutex_lock(&query->slots_lock);
+    if (~query->places != 0) {
+        status = rn_slot_open(query->pool, query, &slot);
+    }
+    if (status == RATION_OK) {
+        int place = __builtin_ctzll(~query->places);
+        query->places |= UINT64_C(1) << place;
+        query->slots[place] = slot;
+        slot->rows_unsettled = query->rows_unsettled;
+        slot->bytes_unsettled = query->bytes_unsettled;
+        query->rows_unsettled = 0;
+        query->bytes_unsettled = 0;
+    }
+    pthread_mutex_unlock(&query->slots_lock);
+    RN_TRY(status);
+    *out_slot = &slot->hot;
+    return RATION_OK;
+}
+
+static uint32_t find_place(const ration_query *query, const rn_slot *slot)
+{
+    uint32_t place = 0;
+    while (place < RN_QUERY_SLOTS_MAX && query->slots[place] != slot) {
+        place++;
+    }
+    return place;
+}
+
+void ration_query_return_slot(ration_slot *slot)
+{
+    rn_slot *self = rn_slot_of(slot);
+    ration_query *query = rn_slot_query(self);
+    int64_t thread = rn_load_acquire(&self->thread);
+    if (rn_never(thread > 0 && thread != number_of_thread())) {
+        return; /* in use: close takes it home */
+    }
+    ration_status returned = rn_slot_prepay(self, 0);
+    (void)rn_always(returned == RATION_OK);
+    pthread_mutex_lock(&query->slots_lock);
+    uint32_t place = find_place(query, self);
+    if (!rn_never(place == RN_QUERY_SLOTS_MAX)) {
+        keep_untold(query, self);
+        query->peaks[place] = RN_MAX(query->peaks[place], self->peak_bytes);
+        query->rows_unsettled += self->rows_unsettled;
+        query->bytes_unsettled = rn_add(query->bytes_unsettled, self->bytes_unsettled);
+        query->slots[place] = NULL;
+        query->places &= ~(UINT64_C(1) << place);
+        rn_slot_close(self);
+    }
+    pthread_mutex_unlock(&query->slots_lock);
+}
+
+int64_t rn_query_peak(const ration_query *query)
+{
+    int64_t bytes = 0;
+    for (uint32_t i = 0; i < RN_QUERY_SLOTS_MAX; i++) {
+        const rn_slot *slot = query->slots[i];
+        bytes += RN_MAX(query->peaks[i], slot == NULL ? 0 : slot->peak_bytes);
+    }
+    return bytes;
+}
+
+/* ------------------------------------------------------------------------------- without a slot */
+
+ration_status ration_query_try_charge(ration_query *query, int64_t bytes)
+{
+    if (rn_never(bytes < 0)) {
+        return RATION_INVALID_ARGUMENT;
+    }
+    rn_no no;
+    if (rn_pool_try_charge_or(query->pool, bytes, &no)) {
+        return RATION_OK;
+    }
+    keep_refusal(query, &no, "", false);
+    return no.status;
+}
+
+void ration_query_release(ration_query *query, int64_t bytes)
+{
+    ration_pool_release(query->pool, bytes);
+}
+
+/* ---------------------------------------------------------------------------------------- close */
 
 void ration_query_close(ration_query *query)
 {
     if (query == NULL) {
         return;
     }
-    int64_t lost_bytes = 0;
-    for (uint32_t i = 0; i < query->slot_count; i++) {
-        lost_bytes += rn_slot_used(query->slots[i]);
+    for (uint32_t i = 0; i < RN_QUERY_SLOTS_MAX; i++) {
+        if (query->slots[i] != NULL) {
+            rn_slot_close(query->slots[i]);
+        }
     }
-    (void)rn_never(lost_bytes < 0);
-    if (lost_bytes > 0) {
-        ration_slot_release(&query->slots[0]->hot, lost_bytes);
-    }
-    for (uint32_t i = 0; i < query->slot_count; i++) {
-        rn_slot_close(query->slots[i]);
-    }
+    (void)rn_pool_sweep(query->pool);
     rn_pool_close(query->pool);
-    pthread_mutex_destroy(&query->lock);
-    rn_heap_free(query, sizeof *query);
+    free_query(query);
 }

@@ -8,6 +8,7 @@
  * then.
  */
 #include "executor/governor.h"
+#include "memory/pool.h"
 
 typedef struct holder {
     int64_t bytes;
@@ -15,23 +16,19 @@ typedef struct holder {
     char site[RN_POOL_NAME_BYTES];
 } holder;
 
-static void look_at(holder *largest, const char *name, ration_query *query, int64_t charged_bytes)
+/* With the ledger's lock held, so the pool and the query that owns it are there. */
+static void look_at(holder *largest, const ration_pool *pool, int64_t charged_bytes)
 {
+    if (charged_bytes <= largest->bytes) {
+        return;
+    }
+    ration_query *query = (ration_query *)rn_pool_owner(pool);
     largest->bytes = charged_bytes;
-    rn_copy_text(largest->name, sizeof largest->name, name);
+    rn_copy_text(largest->name, sizeof largest->name, rn_pool_name(pool));
     if (query != NULL) {
         pthread_mutex_lock(&query->lock);
         rn_copy_text(largest->site, sizeof largest->site, query->largest_site);
         pthread_mutex_unlock(&query->lock);
-    }
-}
-
-/* Under the ledger's lock, so the pool and the query that owns it are there. */
-static void look_at_child(void *argument, const ration_pool *child, int64_t charged_bytes)
-{
-    holder *largest = argument;
-    if (charged_bytes > largest->bytes) {
-        look_at(largest, rn_pool_name(child), rn_pool_owner(child), charged_bytes);
     }
 }
 
@@ -50,28 +47,34 @@ static const char *choose_key(const ration_query *query, ration_status status)
 
 static void fill_holders(ration_refusal *refusal, const rn_no *no, ration_query *query)
 {
-    ration_pool_figures figures;
-    ration_pool_read(query->pool, &figures);
-    refusal->query_bytes = figures.charged_bytes;
+    refusal->query_bytes = rn_pool_count_charged(query->pool);
     holder largest = {.bytes = 0};
     if (no->pool == query->pool) {
-        if (figures.charged_bytes > 0) {
-            look_at(&largest, query->name, query, figures.charged_bytes);
-        }
+        look_at(&largest, query->pool, refusal->query_bytes);
     } else {
-        rn_pool_visit(query->governor->queries, look_at_child, &largest);
-        ration_pool_read(query->governor->data, &figures);
-        refusal->data_bytes = figures.charged_bytes;
+        ration_pool *top = query->governor->queries;
+        for (ration_pool *at = top; at != NULL; at = rn_pool_next(at, top)) {
+            look_at(&largest, at, rn_pool_owner(at) == NULL ? 0 : rn_pool_count_charged(at));
+        }
+        refusal->data_bytes = rn_pool_count_charged(query->governor->data);
     }
     rn_copy_text(refusal->holder, sizeof refusal->holder, largest.name);
     rn_copy_text(refusal->holder_site, sizeof refusal->holder_site, largest.site);
     refusal->holder_bytes = largest.bytes;
 }
 
-void rn_refusal_build(ration_refusal *out_refusal, const rn_slot *slot, const rn_no *no,
+void rn_refusal_build(ration_refusal *out_refusal, ration_query *query, const rn_no *no,
                       const char *site)
 {
-    ration_query *query = rn_slot_query(slot);
+    rn_ledger *ledger = query->governor->ledger;
+    rn_ledger_lock(ledger);
+    rn_refusal_build_locked(out_refusal, query, no, site);
+    rn_ledger_unlock(ledger);
+}
+
+void rn_refusal_build_locked(ration_refusal *out_refusal, ration_query *query, const rn_no *no,
+                             const char *site)
+{
     ration_refusal refusal;
     memset(&refusal, 0, sizeof refusal);
     refusal.size = sizeof refusal;

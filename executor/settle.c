@@ -8,9 +8,10 @@
  * rows left of its portion: the budget is kept to within workers x RN_ROWS_PORTION below, never
  * above.
  */
-#include "executor/execution.h"
-
 #include <stdarg.h>
+
+#include "executor/ask.h"
+#include "executor/execution.h"
 
 #define RN_ROWS_PORTION 65536
 
@@ -34,9 +35,66 @@ static bool refill_rows(rn_worker *worker)
     return true;
 }
 
+/* Answers for the query, whether or not something could be written out. */
+static ration_status give(rn_worker *worker, int64_t want_bytes)
+{
+    ration_status status = rn_execution_spill(worker->execution, want_bytes);
+    rn_execution_publish(worker->execution);
+    rn_ask_gave(worker->query);
+    return status;
+}
+
+static ration_status wait_in_queue(const rn_worker *worker, rn_slot *slot, int64_t until_ns)
+{
+    int64_t deadline_ns = worker->query->deadline_ns;
+    if (rn_ticket_wait(slot, RN_MIN(until_ns, deadline_ns)) != RN_TICKET_WAITING) {
+        return RATION_OK;
+    }
+    ration_status status = deadline_ns <= until_ns ? RATION_DEADLINE : RATION_QUEUE_TIMEOUT;
+    rn_ask_withdraw(slot, status);
+    return status;
+}
+
+ration_status rn_settle_ask(rn_operator *op, int64_t bound_bytes)
+{
+    rn_worker *worker = op->worker;
+    rn_slot *slot = rn_slot_of(worker->slot);
+    int64_t wait_ms = worker->query->governor->limits.query_wait_ms_max;
+    int64_t until_ns = rn_add(rn_clock_ns(), rn_multiply(wait_ms, 1000000));
+    rn_execution_publish(worker->execution);
+    for (;;) {
+        rn_asked asked = rn_ask(slot, bound_bytes - slot->advance_bytes, op->node->site);
+        ration_status status = asked.status;
+        switch (asked.answer) {
+        case RN_ASK_GRANTED:
+            slot->advance_bytes = bound_bytes;
+            return RATION_OK;
+        case RN_ASK_SPILL:
+            status = give(worker, asked.want_bytes);
+            break;
+        case RN_ASK_WAIT:
+            status = wait_in_queue(worker, slot, until_ns);
+            break;
+        case RN_ASK_REFUSED:
+            break;
+        }
+        if (status != RATION_OK) {
+            return rn_operator_failed(op, status);
+        }
+    }
+}
+
 ration_status rn_settle_slow(rn_operator *op)
 {
     rn_worker *worker = op->worker;
+    rn_slot_expect_caller(rn_slot_of(worker->slot));
+    int64_t want_bytes = rn_ask_wants(worker->query);
+    if (want_bytes != 0) {
+        ration_status given = give(worker, want_bytes);
+        if (given != RATION_OK) {
+            return rn_operator_failed(op, given);
+        }
+    }
     if (worker->rows_left < 0 && !refill_rows(worker)) {
         return rn_operator_failed(op, RATION_ROW_BUDGET);
     }
@@ -51,8 +109,9 @@ ration_status rn_settle_slow(rn_operator *op)
 ration_status rn_operator_failed(rn_operator *op, ration_status status)
 {
     rn_worker *worker = op->worker;
-    if (rn_load(&worker->query->status) != RATION_OK) {
-        return status;
+    int64_t sticky = rn_load_acquire(&worker->query->status);
+    if (sticky != RATION_OK) {
+        return sticky == RATION_VICTIM ? RATION_VICTIM : status;
     }
     rn_execution_publish(worker->execution);
     (void)rn_query_fail(worker->query, rn_slot_of(worker->slot), op->node->site, status, NULL);

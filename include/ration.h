@@ -129,6 +129,7 @@ typedef struct ration_limits {
     int64_t query_limit_bytes; /* per query; 0 = no limit of its own below the root */
     int64_t query_rows_max; /* rows a query may produce in all operators together; 0 = unlimited */
     int64_t query_time_ms_max; /* time budget; 0 = unlimited */
+    int64_t query_wait_ms_max; /* longest wait for memory that others give back */
     int64_t max_row_bytes;     /* widest row an operator may hold */
     int64_t chunk_bytes_max;   /* most credit a slot takes at a time */
     int64_t check_interval; /* rows between two settles of a guard, and rows of a batch at most */
@@ -243,6 +244,14 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_slot_try_charge_between(rati
                                                                             int64_t up_to,
                                                                             int64_t *out_charged);
 
+/* Hand a slot, with its guards and contexts, from one thread to another (fibers, continuations):
+ * the old owner detaches, the new one attaches, and all that the first did happens before what the
+ * second does. A slot that nobody has used yet needs no attach. Faults: an attach or detach of a
+ * slot that another thread has; in checked builds, which attach a slot at its first use, also a
+ * guard on such a slot or on a detached one. Cost: one atomic operation. */
+RATION_PUBLIC void ration_slot_detach(ration_slot *slot);
+RATION_PUBLIC void ration_slot_attach(ration_slot *slot);
+
 /* --------------------------------------------------------------------------- governor and pools */
 
 /* Opens a governor: root pool with the limit of `limits` (derived from the machine when limit_bytes
@@ -290,6 +299,10 @@ RATION_PUBLIC void ration_pool_set_soft_limit(ration_pool *pool, int64_t soft_li
 /* Is the pool at its high watermark? It looks at granted bytes, so it may say so early, by the
  * credit that is out below the pool, and never late. Any thread; two loads. */
 RATION_PUBLIC bool ration_pool_is_high(const ration_pool *pool);
+/* Gives back `bytes` (>= 0) that a guard handed to this pool (ration_guard_hand_to_pool). Any
+ * thread; cannot fail. More than the pool holds is a fault, and nothing is given back. Cost: the
+ * lock. */
+RATION_PUBLIC void ration_pool_release(ration_pool *pool, int64_t bytes);
 /* "root/queries/q17"; writes at most `capacity` bytes with the NUL. */
 RATION_PUBLIC void ration_pool_path(const ration_pool *pool, char *text, size_t capacity);
 /* Audit: does the sum over slots and children equal the pools' words, in the whole tree below?
@@ -339,10 +352,24 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_query_open(ration_governor *
                                                                const ration_query_options *options,
                                                                ration_query **out_query,
                                                                ration_error *error);
-/* A slot for the calling worker, of at most 64 per query. The query owns it until close: take one
- * per worker, not per task. Errors: NO_SLOT, NO_MEMORY. */
+/* A slot for the calling worker, of at most 64 per query at a time. The query owns it: it ends with
+ * ration_query_return_slot, or at close (also after its thread has exited). Errors: NO_SLOT,
+ * NO_MEMORY. Cost: a lock, one allocation. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_query_slot(ration_query *query,
                                                                ration_slot **out_slot);
+/* Gives a slot back before close, so that any number of threads may come and go in one query: its
+ * credit goes home, its place is free again, what it still charges stays charged to the query until
+ * somebody releases it or the query closes. Guards and contexts on it must have ended. Its owner,
+ * or anybody once it is detached. Cost: a lock. */
+RATION_PUBLIC void ration_query_return_slot(ration_slot *slot);
+/* Charges `bytes` (>= 0) to the query without a slot, for threads beyond the 64 and for those that
+ * charge once: errors and refusals as ration_slot_try_charge. Any thread. Cost: the governor's
+ * lock. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_query_try_charge(ration_query *query,
+                                                                     int64_t bytes);
+/* Gives back `bytes` (>= 0) that ration_query_try_charge or a slot of the query charged. Any
+ * thread; cannot fail. Cost: the governor's lock. */
+RATION_PUBLIC void ration_query_release(ration_query *query, int64_t bytes);
 /* Asks the query to stop: the next settle of each worker answers CANCELLED. Any thread. */
 RATION_PUBLIC void ration_query_cancel(ration_query *query);
 /* The query's sticky status: the first error of any worker. Any thread. */
@@ -351,16 +378,30 @@ RATION_PUBLIC ration_status ration_query_status(const ration_query *query);
  * none. Any thread. */
 RATION_PUBLIC bool ration_query_refusal(const ration_query *query, ration_refusal *out_refusal);
 RATION_PUBLIC ration_pool *ration_query_pool(ration_query *query);
-/* Sweeps what guards still hold, returns all slots, closes the pool. Afterwards the pool reads 0.
- * Every worker must have stopped. */
+/* Sweeps what guards still hold and what was handed to the query's pool, returns all slots, closes
+ * the pool. Afterwards the pool reads 0. Every worker must have stopped. */
 RATION_PUBLIC void ration_query_close(ration_query *query);
 
 /* ---------------------------------------------------------------------------------------- guard */
 
 /* A scoped, row-counted holder of bytes at one site of one query. A value: it may live on the
  * stack, in an iterator or in a coroutine's frame, and be carried between threads with its slot.
- * What it holds is counted in the slot, so a guard lost to longjmp is swept when the query closes.
- * It stays armed after a refusal. */
+ * Any number may live on one slot and end in any order. What a guard holds is counted in the slot,
+ * so one lost to longjmp, or begun again before it ended, is swept when the query closes. It stays
+ * armed after a refusal.
+ *
+ * It settles every N rows or B bytes, whichever comes first: B is at most check_bytes and at most a
+ * share of the least room on the way to the root (room / (2 x slots)), so that near a limit every
+ * row settles; N is what rows of the measured width make of B, at most check_interval.
+ *
+ * Overshoot. Told before it allocates, a host is never above the limit. A host that allocates first
+ * and tells afterwards is above it by no more than
+ *
+ *     live guards x (settle bytes + widest row + one growth step)
+ *
+ * where settle bytes is what it lets run up before it tells (`bytes_left` says how much the guard
+ * expects; 0 when every row is told at once) and one growth step is what a container takes beyond
+ * its rows. tests/executor/test_guard.c measures it. */
 typedef struct ration_guard {
     ration_slot *slot;
     const char *site; /* kept by pointer: static text */
@@ -373,22 +414,34 @@ typedef struct ration_guard {
     int64_t bytes_interval;
 } ration_guard;
 
-/* Starts a guard. `site` must outlive it (a literal). Cost: no lock, no allocation. */
+/* Starts a guard that holds nothing. `site` must outlive it (a literal). Slot's owner only, as all
+ * of guards. Cost: no allocation; a lock for the first guard of a slot. */
 RATION_PUBLIC void ration_guard_begin(ration_guard *guard, ration_slot *slot, const char *site);
 /* The slow half of ration_guard_row: looks for cancel, deadline and budgets, and adapts the
  * interval to the width of the rows. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_guard_settle(ration_guard *guard);
-/* Records why `status` was answered at this guard's site; called by ration_guard_row. */
+/* Records why `status` was answered at this guard's site; called by ration_guard_row. Negative
+ * `bytes` are a fault, and INVALID_ARGUMENT. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_guard_refused(ration_guard *guard,
                                                                   ration_status status,
                                                                   int64_t bytes);
-/* Gives back all that the guard holds. Ending twice is harmless. */
+/* Gives back all that the guard holds. Ending twice is harmless, also when the slot is gone. */
 RATION_PUBLIC void ration_guard_end(ration_guard *guard);
+/* Moves `bytes` of what the guard holds to `pool`, of the same governor, for something that
+ * outlives the guard or the query (a cache, another query's result): whoever ends that calls
+ * ration_pool_release. One step: no pool that lies on both ways sees a change, no limit is passed.
+ * Refused with the status of the pool that has no room (ration_query_refusal explains): the guard
+ * holds them as before. Handed to a query's pool, they are given back at its close at the latest.
+ * Errors: the limits' statuses; INVALID_ARGUMENT (and a fault) for more than the guard holds. Cost:
+ * the governor's lock. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_guard_hand_to_pool(ration_guard *guard,
+                                                                       int64_t bytes,
+                                                                       ration_pool *pool);
 
-/* Charges one row of `bytes`, and settles every N rows or B bytes. When memory is refused (errors
- * of ration_slot_try_charge) nothing was charged for this row and the guard is as before; when a
- * settle says stop (CANCELLED, DEADLINE, ROW_BUDGET, STOPPED_BY_PEER) the row is charged and held.
- */
+/* Charges one row of `bytes` (>= 0), and settles every N rows or B bytes. When memory is refused
+ * (errors of ration_slot_try_charge) nothing was charged for this row and the guard is as before;
+ * when a settle says stop (CANCELLED, DEADLINE, ROW_BUDGET, STOPPED_BY_PEER) the row is charged and
+ * held. Negative bytes are a fault: INVALID_ARGUMENT, nothing charged. */
 RATION_NODISCARD static inline ration_status ration_guard_row(ration_guard *guard, int64_t bytes)
 {
 #ifdef RATION_UNGOVERNED
@@ -396,6 +449,9 @@ RATION_NODISCARD static inline ration_status ration_guard_row(ration_guard *guar
     (void)bytes;
     return RATION_OK;
 #else
+    if (__builtin_expect(bytes < 0, 0)) {
+        return ration_guard_refused(guard, RATION_INVALID_ARGUMENT, bytes);
+    }
     ration_status status = ration_slot_try_charge(guard->slot, bytes);
     if (__builtin_expect(status != RATION_OK, 0)) {
         return ration_guard_refused(guard, status, bytes);
@@ -410,8 +466,9 @@ RATION_NODISCARD static inline ration_status ration_guard_row(ration_guard *guar
 #endif
 }
 
-/* Declares a guard that ends with its scope (return, break, goto; not longjmp: then the query
- * sweeps it). */
+/* Declares a guard that ends with its scope: return, break, goto, a C++ exception or a thread's
+ * exit or cancellation (files through which they pass compiled with -fexceptions); not longjmp:
+ * then the query sweeps it. */
 #define RATION_GUARD(name, slot, site)                                                             \
     ration_guard name __attribute__((cleanup(ration_guard_end)));                                  \
     ration_guard_begin(&name, (slot), (site))
@@ -465,8 +522,28 @@ RATION_PUBLIC void ration_context_on_reset(ration_context *context,
                                            ration_context_callback *callback);
 /* Moves the subtree under another parent of the same slot. O(depth). */
 RATION_PUBLIC void ration_context_set_parent(ration_context *context, ration_context *parent);
-/* Bytes in blocks, of the context alone or with all below. Any thread may read the first. */
+/* Bytes in blocks and bytes handed over, of the context alone or with all below. Any thread may
+ * read the first. */
 RATION_PUBLIC int64_t ration_context_bytes(const ration_context *context, bool with_children);
+/* ration_guard_hand_to_pool, to a context: it gives the bytes back at its reset or delete, and
+ * counts them in ration_context_bytes. The context may belong to another slot of this or another
+ * query of the same governor; nobody may delete it meanwhile. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_guard_hand_to_context(ration_guard *guard,
+                                                                          int64_t bytes,
+                                                                          ration_context *context);
+
+/* ------------------------------------------------------------------------------------- bindings */
+
+/* For languages that cannot compile inline functions: each inline function ration_<name> above is
+ * exported as ration_call_<name>, with the same parameters, results and contract. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_call_slot_try_charge(ration_slot *slot,
+                                                                         int64_t bytes);
+RATION_PUBLIC void ration_call_slot_release(ration_slot *slot, int64_t bytes);
+RATION_NODISCARD RATION_PUBLIC ration_status ration_call_guard_row(ration_guard *guard,
+                                                                   int64_t bytes);
+/* What to allocate for a guard, aligned to 8: sizeof(ration_guard) of the library that is loaded.
+ */
+RATION_PUBLIC size_t ration_call_guard_bytes(void);
 
 #ifdef __cplusplus
 }

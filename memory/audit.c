@@ -56,18 +56,6 @@ void ration_pool_read(ration_pool *pool, ration_pool_figures *out_figures)
     rn_ledger_unlock(ledger);
 }
 
-void rn_pool_visit(ration_pool *pool,
-                   void (*visit)(void *argument, const ration_pool *child, int64_t charged_bytes),
-                   void *argument)
-{
-    rn_ledger *ledger = rn_pool_ledger(pool);
-    rn_ledger_lock(ledger);
-    for (ration_pool *child = rn_pool_child(pool); child != NULL; child = rn_pool_sibling(child)) {
-        visit(argument, child, rn_pool_count_charged(child));
-    }
-    rn_ledger_unlock(ledger);
-}
-
 void rn_pool_put_path(rn_text *text, const ration_pool *pool)
 {
     const ration_pool *parent = rn_pool_parent(pool);

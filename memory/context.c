@@ -11,6 +11,9 @@
  * first, while all memory is still there; then children are deleted, leaves first, without
  * recursion.
  *
+ * Bytes that a guard handed to a context are direct bytes of its slot's pool, not of its slot: the
+ * guard may be on another thread.
+ *
  * The bound. Chunks are multiples of a grain (8 bump, 16 set). A block in which chunks of at most m
  * are put is left for the next only when a chunk does not fit: then at least payload - m + grain
  * was taken from it. So draws follow the ladder of block sizes until those least amounts add up to
@@ -25,6 +28,7 @@
 
 #include "memory/poison.h"
 #include "memory/region.h"
+#include "memory/transfer.h"
 
 static void publish_bytes(ration_context *context, int64_t bytes)
 {
@@ -100,6 +104,28 @@ void *rn_region_allocate_alone(ration_context *context, int64_t chunk_bytes)
     }
     rn_unpoison(block + 1, (size_t)chunk_bytes);
     return block + 1;
+}
+
+/* --------------------------------------------------------------------------- bytes handed over */
+
+ration_pool *rn_context_pool(const ration_context *context)
+{
+    return rn_slot_pool(context->slot);
+}
+
+/* A reset between the move and this leaves the bytes to the next one. */
+void rn_context_add_handed(ration_context *context, int64_t bytes)
+{
+    (void)rn_fetch_add(&context->handed_bytes, bytes);
+}
+
+static void release_handed(ration_context *context)
+{
+    int64_t bytes = rn_load(&context->handed_bytes);
+    if (bytes > 0) {
+        (void)rn_fetch_add(&context->handed_bytes, -bytes);
+        ration_pool_release(rn_context_pool(context), bytes);
+    }
 }
 
 /* ----------------------------------------------------------------------------------------- tree */
@@ -202,6 +228,7 @@ static void delete_leaf(ration_context *context)
     while (context->blocks != NULL) {
         rn_region_shrink(context, context->blocks);
     }
+    release_handed(context);
     unlink_context(context);
     rn_slot *slot = context->slot;
     int64_t bytes = context->first_bytes;
@@ -223,6 +250,7 @@ void ration_context_reset(ration_context *context)
     while (context->blocks != NULL) {
         rn_region_shrink(context, context->blocks);
     }
+    release_handed(context);
     context->status = RATION_OK;
     if (context->kind == RATION_CONTEXT_SET) {
         rn_set_forget(context);
@@ -294,9 +322,14 @@ ration_context *rn_context_child(ration_context *parent, ration_context *previou
     return previous == NULL ? parent->child : previous->next;
 }
 
+static int64_t count_bytes(const ration_context *context)
+{
+    return rn_load(&context->bytes_in_blocks) + rn_load(&context->handed_bytes);
+}
+
 int64_t ration_context_bytes(const ration_context *context, bool with_children)
 {
-    int64_t bytes = rn_load(&context->bytes_in_blocks);
+    int64_t bytes = count_bytes(context);
     const ration_context *at = context;
     while (with_children) {
         if (at->child != NULL) {
@@ -310,7 +343,7 @@ int64_t ration_context_bytes(const ration_context *context, bool with_children)
             }
             at = at->next;
         }
-        bytes += rn_load(&at->bytes_in_blocks);
+        bytes += count_bytes(at);
     }
     return bytes;
 }

@@ -26,6 +26,11 @@ int64_t rn_context_bound_one(const ration_context *context, size_t bytes);
 const char *rn_context_name(const ration_context *context);
 /* Most bytes in blocks this context ever had. */
 int64_t rn_context_peak(const ration_context *context);
+/* The pool its blocks are charged to, by its slot. */
+ration_pool *rn_context_pool(const ration_context *context);
+/* `bytes` more of that pool's direct bytes are this context's, which releases them at its reset or
+ * delete. Any thread; nobody may delete the context meanwhile. */
+void rn_context_add_handed(ration_context *context, int64_t bytes);
 /* Next context below `parent` after `previous` (NULL = first), for reports. Owner only. */
 ration_context *rn_context_child(ration_context *parent, ration_context *previous);
 

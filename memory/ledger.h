@@ -66,10 +66,13 @@ typedef struct rn_slot {
     rn_link next;            /* slots of the pool; under the lock */
     void *owner;             /* the query, for executor/; unknown here */
     int64_t thread;          /* that is attached; 0 = nobody. For executor/ */
+    bool patient;            /* owner only: a no is not the last word; executor/ask.c goes on */
+    int64_t refused_bytes;   /* owner only: asked for when a patient slot was last told no */
     int64_t advance_bytes;   /* owner only: charged ahead by settle, not yet drawn by contexts */
     int64_t peak_bytes;      /* owner only: most ever charged and drawn, as seen at the settles */
     int64_t rows_unsettled;  /* owner only: passed guards that ended before their next settle */
     int64_t bytes_unsettled; /* owner only: of those rows */
+    int64_t interval_bytes;  /* owner only: between two settles of its guards; 0 = not measured */
     int64_t granted_bytes;   /* hot.limit, also while a recall has it closed; under the lock */
     int64_t refills, recalls_hit, lock_trips; /* under the lock */
     rn_no no; /* the last refusal; written under the lock, read by rn_slot_refusal */
@@ -130,12 +133,6 @@ RATION_NODISCARD bool rn_pool_set_parent(ration_pool *pool, ration_pool *parent,
 int64_t rn_pool_headroom(ration_pool *pool);
 const char *rn_pool_name(const ration_pool *pool);
 void *rn_pool_owner(const ration_pool *pool);
-/* Calls `visit` for every pool directly below, under the lock: must not call back into the ledger.
- */
-void rn_pool_visit(ration_pool *pool,
-                   void (*visit)(void *argument, const ration_pool *child, int64_t charged_bytes),
-                   void *argument);
-
 /* A slot on `pool`. Owner: the caller's thread until handed over. Errors: NO_MEMORY. */
 RATION_NODISCARD ration_status rn_slot_open(ration_pool *pool, void *owner, rn_slot **out_slot);
 /* Gives back all credit, leaves the queue, and folds `used` into the pool's direct bytes (a slot

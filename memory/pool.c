@@ -183,8 +183,8 @@ ration_status rn_pool_open(rn_ledger *ledger, ration_pool *parent, const char *n
     rn_assert(parent == NULL ? rn_link_get(&ledger->root) == NULL
                              : rn_pool_ledger(parent) == ledger);
     link_pool(pool, parent);
+    *out_pool = pool; /* before others can find it: an owner may be asked for its pool */
     rn_ledger_unlock(ledger);
-    *out_pool = pool;
     return RATION_OK;
 }
 

@@ -50,6 +50,7 @@ struct ration_pool {
     int64_t weight;      /* of its fair share among its siblings */
     int64_t asked_ns;    /* when bytes beyond the claim were last asked for */
     int64_t below;       /* scratch of one count; 0 between two */
+    int64_t share;       /* scratch of one ask */
     int64_t pass;        /* of the queue that has looked at it */
     bool drained; /* no slot below holds credit, and every release below takes the lock: granted =
                      charged */

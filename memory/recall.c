@@ -201,6 +201,9 @@ void rn_pool_refuse(ration_pool *pool, int64_t asked_bytes, int64_t needed_bytes
     no->charged_bytes = rn_pool_count_charged(pool);
     no->limit_bytes = rn_load(&pool->limit);
     no->waiting = rn_load(&pool->waiting);
+    if (no->waiting > 0) { /* what is free is promised to them */
+        no->charged_bytes = RN_MAX(no->charged_bytes, no->limit_bytes);
+    }
 }
 
 void rn_pool_count_refusal(rn_no *no)

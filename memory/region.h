@@ -16,7 +16,7 @@ typedef struct rn_region_block {
 #define RN_REGION_HEAD_BYTES ((int64_t)sizeof(rn_region_block))
 
 /* Lies in its first block, so that creating one costs one block and deleting it leaves nothing.
- * Owner only, but for `bytes_in_blocks`, which anybody may read relaxed.
+ * Owner only, but for `bytes_in_blocks` and `handed_bytes`, which anybody may read relaxed.
  *
  *     bytes_in_blocks = sum of bytes over the blocks, the first included;  at <= end, both inside
  * `current`
@@ -33,6 +33,8 @@ struct ration_context {
     int64_t first_bytes;
     int64_t next_bytes; /* size of the next regular block */
     int64_t bytes_in_blocks;
+    int64_t handed_bytes; /* direct bytes of the slot's pool that are this context's: anybody adds,
+                             the owner takes away; atomic */
     int64_t peak_bytes;
 };
 

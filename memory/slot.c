@@ -130,7 +130,9 @@ ration_status ration_slot_charge_slow(ration_slot *slot, int64_t bytes, bool pub
     (void)rn_never(rn_load(&slot->used) > self->granted_bytes); /* I4, which refilling would hide */
     rn_no no;
     ration_status status = rn_slot_charge_locked(self, bytes, &no);
-    if (status != RATION_OK) {
+    if (status != RATION_OK && self->patient) {
+        self->refused_bytes = bytes;
+    } else if (status != RATION_OK) {
         rn_slot_refuse(self, &no);
     }
     rn_ledger_unlock(ledger);

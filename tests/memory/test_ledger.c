@@ -153,31 +153,6 @@ START_TEST(test_pool__path_and_name)
 }
 END_TEST
 
-static void add_child(void *argument, const ration_pool *child, int64_t charged_bytes)
-{
-    int64_t *sums = (int64_t *)argument;
-    sums[rn_pool_name(child)[1] - '1'] += charged_bytes;
-}
-
-START_TEST(test_pool__visit_reads_children_without_their_credit)
-{
-    fixture world = fixture_open(64 * MIB, INT64_MAX, MIB, false);
-    rn_slot *slots[] = {open_slot(world.first), open_slot(world.first), open_slot(world.second)};
-    for (int i = 0; i < 3; i++) {
-        ck_assert_int_eq(charge(slots[i], 100 << i), RATION_OK);
-    }
-    int64_t sums[2] = {0, 0};
-    rn_pool_visit(world.queries, add_child, sums);
-    ck_assert_int_eq(sums[0], 300);
-    ck_assert_int_eq(sums[1], 400);
-    for (int i = 0; i < 3; i++) {
-        release(slots[i], 100 << i);
-        rn_slot_close(slots[i]);
-    }
-    fixture_close(&world);
-}
-END_TEST
-
 START_TEST(test_pool__audit_names_a_difference)
 {
     fixture world = fixture_open(64 * MIB, INT64_MAX, MIB, false);
@@ -270,7 +245,6 @@ int main(void)
     tcase_add_test(tests, test_pool__cut_below_a_drained_pool_outlives_it);
     tcase_add_test(tests, test_pool__raised_limit_grants_at_once);
     tcase_add_test(tests, test_pool__path_and_name);
-    tcase_add_test(tests, test_pool__visit_reads_children_without_their_credit);
     tcase_add_test(tests, test_pool__audit_names_a_difference);
 #ifdef RATION_CHECKED
     tcase_add_test_raise_signal(tests, test_pool__close_takes_the_rest_home, 6);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Asking for bytes that are not there: who gives, who waits, who goes.
+ *
+ *     rn_ask -> granted
+ *            -> spill   (write out, rn_ask_gave, ask again)
+ *            -> wait    (rn_ticket_wait on the slot, ask again for the same bytes; or
+ * rn_ask_withdraw)
+ *            -> refused (the status says by whom)
+ *
+ * Nothing here blocks or calls an operator; a worker sleeps on its ticket, a host schedules. One
+ * slot asks for one thing at a time. Any thread may ask for slots it owns.
+ */
+#ifndef RATION_ASK_H
+#define RATION_ASK_H
+
+#include "executor/governor.h"
+#include "memory/queue.h"
+
+typedef enum rn_answer {
+    RN_ASK_GRANTED, /* the bytes are charged to the slot */
+    RN_ASK_SPILL,   /* the query is to write out `want_bytes` first */
+    RN_ASK_WAIT,    /* the slot has a ticket; others were asked to give */
+    RN_ASK_REFUSED
+} rn_answer;
+
+typedef struct rn_asked {
+    rn_answer answer;
+    ration_status status; /* RATION_OK unless refused */
+    int64_t want_bytes;   /* RN_ASK_SPILL: at least; 0 otherwise */
+} rn_asked;
+
+/* Asks for `bytes` at `site` (static text) with everything that can be done about it. Refused for
+ * memory: the refusal is the slot's last (rn_slot_refusal). Refused for another reason (the query
+ * was cancelled, failed, or is a victim): the status of that. Cost: the lock, and one pass over the
+ * pools below the limit that is full. */
+rn_asked rn_ask(rn_slot *slot, int64_t bytes, const char *site);
+/* Takes the slot out of the queue: it will not ask again. `status` RATION_QUEUE_TIMEOUT makes the
+ * last no it was given its refusal. What was granted meanwhile goes back. */
+void rn_ask_withdraw(rn_slot *slot, ration_status status);
+/* The query has written out what it could, after RN_ASK_SPILL or because rn_ask_wants said so. Any
+ * worker of it. */
+void rn_ask_gave(ration_query *query);
+/* Bytes the query was asked to give and has not answered; 0 = none. Any thread, relaxed. */
+static inline int64_t rn_ask_wants(const ration_query *query)
+{
+    return rn_load(&query->want_bytes);
+}
+/* Says how much the query could write out if asked; 0 = it cannot spill. Any worker. */
+void rn_ask_can_spill(ration_query *query, int64_t bytes);
+/* Wakes all workers of the query that wait, to look at its status. Any thread. */
+void rn_ask_wake(ration_query *query);
+
+#endif
