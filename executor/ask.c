@@ -7,8 +7,9 @@
  *     the asker is above its fair share with it, and can spill  -> spill
  *     others above theirs that can spill are asked to give      -> wait
  *     the asker can spill at all                                -> spill
- *     the asker stays within its share with it: the largest holder above its share that cannot
- * spill becomes the victim                                        -> wait else -> refused
+ *     the asker stays within its share with it: the largest holder above
+ *     its share that cannot spill becomes the victim            -> wait
+ *     else                                                      -> refused
  *
  * Fair share of a pool = its claim + (share of the parent - what the parent's data and retained
  * pools hold - all claims there) x weight / weights of the active siblings, at most its limit;
@@ -23,19 +24,17 @@
  *
  *   1. giver is set for a query iff it is counted in its pool's givers.
  *   2. WAIT is answered only when a giver below the full pool has not answered.
- *   3. A victim is chosen only for an ask that stays within its share, above its own share, and
- * once.
+ *   3. A victim is above its share, chosen for an ask that stays within its own, and chosen once.
  *
- * Bounds: one ask O(pools + givers chosen x pools below the full one), under the lock. Sources: the
- * order and its words follow this project's design; victims by excess over a share rather than by
- * size alone, so that a large weight is worth something.
+ * Bounds: one ask O(pools + givers chosen x pools below the full one), under the lock. Victims go by
+ * excess over a share rather than by size alone (ClickHouse's overcommit tracker goes by a ratio to
+ * a soft limit), so that a large weight is worth something.
  */
 #include "executor/ask.h"
 
 #define ACTIVE_NS ((int64_t)100 * 1000 * 1000)
 
-/* ---------------------------------------------------------------------------------------- shares
- */
+/* ---------------------------------------------------------------------------------------- shares */
 
 /* Holds what it holds and gives nothing: the graph, retained pages. */
 static bool is_fixed(const ration_pool *pool)
@@ -85,8 +84,7 @@ static void set_shares(const rn_slot *asker)
     }
 }
 
-/* ---------------------------------------------------------------------------------------- givers
- */
+/* ---------------------------------------------------------------------------------------- givers */
 
 static ration_query *pool_query(const ration_pool *pool)
 {
@@ -208,8 +206,7 @@ static void make_victim(ration_query *victim, const rn_slot *asker, const char *
     make_giver(victim, count_held(victim));
 }
 
-/* ---------------------------------------------------------------------------------------- asking
- */
+/* ---------------------------------------------------------------------------------------- asking */
 
 /* Could `bytes` ever be free at `pool`, however much the other queries give? */
 static bool is_possible(ration_pool *pool, const ration_query *asker, int64_t bytes)

@@ -85,6 +85,7 @@ void rn_refusal_build_locked(ration_refusal *out_refusal, ration_query *query, c
     refusal.asked_bytes = no->asked_bytes;
     refusal.recalled_bytes = no->recalled_bytes;
     refusal.purged_bytes = no->purged_bytes;
+    refusal.waiting = no->waiting;
     refusal.key_bytes = rn_add(no->charged_bytes, no->needed_bytes);
     rn_copy_text(refusal.site, sizeof refusal.site, site);
     rn_copy_text(refusal.query, sizeof refusal.query, query->name);
@@ -115,6 +116,14 @@ static void put_data(rn_text *text, const ration_refusal *refusal)
     }
 }
 
+static void put_waiting(rn_text *text, const ration_refusal *refusal)
+{
+    if (refusal->waiting > 0) {
+        rn_text_format(text, "  queue     %lld wait there: what comes free is theirs\n",
+                       (long long)refusal->waiting);
+    }
+}
+
 size_t ration_refusal_format(const ration_refusal *refusal, char *buffer, size_t capacity)
 {
     rn_text text = rn_text_over(buffer, capacity);
@@ -134,6 +143,7 @@ size_t ration_refusal_format(const ration_refusal *refusal, char *buffer, size_t
     rn_text_put(&text, " of idle credit, gave back ");
     rn_text_put_size(&text, refusal->purged_bytes);
     rn_text_put(&text, " of retained pages\n");
+    put_waiting(&text, refusal);
     if (strcmp(refusal->key, "limit_ratio") == 0) {
         rn_text_put(&text, "  change    raise limit_ratio, or set limit_bytes to at least ");
     } else {

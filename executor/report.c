@@ -224,6 +224,7 @@ static void put_json_refusal(const ration_refusal *refusal, rn_text *text)
                    {"data_bytes", refusal->data_bytes},
                    {"recalled_bytes", refusal->recalled_bytes},
                    {"purged_bytes", refusal->purged_bytes},
+                   {"waiting", refusal->waiting},
                    {"key_bytes", refusal->key_bytes}};
     for (size_t i = 0; i < RN_COUNT(texts); i++) {
         rn_text_format(text, "%s\"%s\":", i == 0 ? "{" : ",", texts[i].name);

@@ -317,7 +317,8 @@ typedef struct ration_refusal {
     ration_status status;
     char pool[96];         /* path of the pool whose limit it is */
     int64_t limit_bytes;   /* that pool's limit */
-    int64_t charged_bytes; /* charged below that pool at the instant of the refusal */
+    int64_t charged_bytes; /* charged below that pool at the instant of the refusal, and promised to
+                              who waits there */
     int64_t asked_bytes;   /* what did not fit */
     char query[64];        /* who asked */
     char site[64];         /* where: operator or guard */
@@ -327,12 +328,13 @@ typedef struct ration_refusal {
     int64_t holder_bytes;
     int64_t recalled_bytes; /* idle credit brought home before the answer */
     int64_t purged_bytes;   /* retained pages given back before the answer */
+    int64_t waiting;        /* slots that wait at that pool: what comes free there is theirs */
     int64_t data_bytes;     /* what the graph holds, unless the limit is the query's own */
     char key[48];           /* what to turn: a key of memory.yaml, or "limit_bytes of the query" */
     int64_t key_bytes;      /* the least value of it under which this ask would have been granted */
 } ration_refusal;
 
-/* At most 12 lines; the first reads "memory limit exceeded: <charged> + <asked> > <limit> bytes
+/* At most 13 lines; the first reads "memory limit exceeded: <charged> + <asked> > <limit> bytes
  * (<pool>)". Returns the length without the final NUL. */
 RATION_PUBLIC size_t ration_refusal_format(const ration_refusal *refusal, char *text,
                                            size_t capacity);

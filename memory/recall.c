@@ -39,14 +39,14 @@
  * code. x86-64 (TSO) may delay the store past the load; AArch64 may reorder the two either way, and
  * the release store of a release (stlr) does not order a later plain load either. Neither matters:
  * an interrupt of the barrier is taken between two instructions of the owner, those before it are
- * complete for everybody once the barrier's smp_mb has run, those after it start after. This is
- * what Documentation/ of Linux promises of MEMBARRIER_CMD_PRIVATE_EXPEDITED, the same on both.
- * Words are 64 bits wide and aligned: neither machine tears them. That the recaller's stores S are
- * seen after p needs them before its own side of the barrier, which the system call is.
+ * complete for everybody once the barrier's smp_mb has run, those after it start after. That is the
+ * promise of MEMBARRIER_CMD_PRIVATE_EXPEDITED (membarrier(2)), the same on both machines. Words are
+ * 64 bits wide and aligned: neither machine tears them. That the recaller's stores S are seen after
+ * p needs them before its own side of the barrier, which the system call is.
  *
  * With seq_cst ordering S, R and the owner's two accesses are seq_cst operations (an exchange and a
- * load: xchg and mov, swpal and ldar), and their single order takes the place of M: if the owner's
- * load is before S in it, its exchange is before R.
+ * load: xchg and mov on x86-64, swpal or an ldaxr/stlxr loop and ldar on AArch64), and their single
+ * order takes the place of M: if the owner's load is before S in it, its exchange is before R.
  *
  * When the kernel refuses the barrier that it granted at open (a filter installed since), the
  * recaller visits every processor it may run on: where it arrives, whoever ran there has been
