@@ -26,15 +26,15 @@
  *   2. WAIT is answered only when a giver below the full pool has not answered.
  *   3. A victim is above its share, chosen for an ask that stays within its own, and chosen once.
  *
- * Bounds: one ask O(pools + givers chosen x pools below the full one), under the lock. Victims go by
- * excess over a share rather than by size alone (ClickHouse's overcommit tracker goes by a ratio to
- * a soft limit), so that a large weight is worth something.
+ * Bounds: one ask O(pools + givers chosen x pools below the full one), with the lock held. Victims
+ * go by excess over a share rather than by size alone (ClickHouse's overcommit tracker goes by a
+ * ratio to a soft limit), so that a large weight is worth something.
  */
 #include "executor/ask.h"
 
 #define ACTIVE_NS ((int64_t)100 * 1000 * 1000)
 
-/* ---------------------------------------------------------------------------------------- shares */
+/* -------------------------------------------------------------------------------------- shares */
 
 /* Holds what it holds and gives nothing: the graph, retained pages. */
 static bool is_fixed(const ration_pool *pool)
@@ -84,7 +84,7 @@ static void set_shares(const rn_slot *asker)
     }
 }
 
-/* ---------------------------------------------------------------------------------------- givers */
+/* -------------------------------------------------------------------------------------- givers */
 
 static ration_query *pool_query(const ration_pool *pool)
 {
@@ -206,7 +206,7 @@ static void make_victim(ration_query *victim, const rn_slot *asker, const char *
     make_giver(victim, count_held(victim));
 }
 
-/* ---------------------------------------------------------------------------------------- asking */
+/* -------------------------------------------------------------------------------------- asking */
 
 /* Could `bytes` ever be free at `pool`, however much the other queries give? */
 static bool is_possible(ration_pool *pool, const ration_query *asker, int64_t bytes)

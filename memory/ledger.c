@@ -39,7 +39,7 @@
 #define UNDER_TSAN false
 #endif
 
-/* --------------------------------------------------------------------------------- lock and heap */
+/* ------------------------------------------------------------------------------- lock and heap */
 
 void rn_ledger_lock(rn_ledger *ledger)
 {
@@ -199,7 +199,7 @@ bool rn_ledger_uses_membarrier(const rn_ledger *ledger)
     return ledger->membarrier;
 }
 
-/* --------------------------------------------------------------------------------------- purging */
+/* ------------------------------------------------------------------------------------- purging */
 
 void rn_ledger_set_purge(rn_ledger *ledger, int64_t (*purge)(void *argument, int64_t wanted_bytes),
                          void *argument, ration_pool *retained)

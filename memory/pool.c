@@ -219,7 +219,7 @@ void rn_pool_close(ration_pool *pool)
     rn_ledger_unlock(ledger);
 }
 
-/* -------------------------------------------------------------------- limits, claims, new parent */
+/* ------------------------------------------------------------------ limits, claims, new parent */
 
 void rn_pool_set_limit(ration_pool *pool, int64_t limit_bytes)
 {
@@ -319,7 +319,7 @@ bool rn_pool_set_parent(ration_pool *pool, ration_pool *parent, rn_no *no)
     return moved;
 }
 
-/* ------------------------------------------------------------------------- charged without a slot */
+/* ----------------------------------------------------------------------- charged without a slot */
 
 bool rn_pool_try_charge(ration_pool *pool, int64_t bytes)
 {
@@ -359,7 +359,7 @@ void rn_pool_release(ration_pool *pool, int64_t bytes)
     rn_ledger_unlock(ledger);
 }
 
-/* -------------------------------------------------------------------------------------- readings */
+/* ------------------------------------------------------------------------------------ readings */
 
 const char *rn_pool_name(const ration_pool *pool)
 {

@@ -23,44 +23,47 @@
 
 /* --------------------------------------------------------------------------- credit of one slot */
 
-/* The chunk when `need` bytes of the room are spoken for; 0 while somebody waits on the way. */
-static int64_t chunk_bytes(const ration_pool *pool, int64_t need)
+/* The pools from a slot's to the root, seen in one walk. */
+typedef struct way {
+    int64_t chunk; /* that may be granted; 0 while somebody waits */
+    int64_t spare; /* least room of a pool, less what it needs; negative = there is no room */
+    bool waiting;  /* somebody does, at one of the pools */
+    bool drained;
+} way;
+
+/* `missing` bytes are spoken for: what is said of chunk and spare comes on top of them. */
+static way look_up(const ration_pool *pool, int64_t missing)
 {
     int64_t most = rn_pool_ledger(pool)->chunk_bytes_max;
-    int64_t chunk = most;
-    for (; pool != NULL; pool = rn_pool_parent(pool)) {
-        if (RN_UNLIKELY(rn_load(&pool->waiting) != 0)) {
-            return 0;
+    way seen = {.chunk = most, .spare = INT64_MAX};
+    for (int64_t need = missing; pool != NULL; pool = rn_pool_parent(pool)) {
+        need = need > 0 ? rn_pool_need(pool, need) : 0;
+        int64_t left = rn_add(rn_pool_room(pool), -need);
+        int64_t sharers = 2 * RN_MAX(rn_load(&pool->slots_below), 1);
+        if (left < rn_multiply(most, sharers)) { /* far from the limit nothing is divided */
+            seen.chunk = RN_MIN(seen.chunk, left / sharers);
         }
-        int64_t share =
-            rn_add(rn_pool_room(pool), -need) / (2 * RN_MAX(rn_load(&pool->slots_below), 1));
-        chunk = RN_MIN(chunk, share);
+        seen.spare = RN_MIN(seen.spare, left);
+        seen.waiting |= rn_load(&pool->waiting) != 0;
+        seen.drained |= pool->drained;
     }
-    return RN_MIN(RN_MAX(chunk, CHUNK_BYTES_MIN), most);
+    seen.chunk = seen.waiting ? 0 : RN_MIN(RN_MAX(seen.chunk, CHUNK_BYTES_MIN), most);
+    return seen;
 }
 
-static void set_floor(rn_slot *slot, int64_t chunk)
+static void set_floor(rn_slot *slot, const way *seen)
 {
-    int64_t slack = rn_multiply(FLOOR_CHUNKS, chunk);
-    rn_store(&slot->hot.floor, rn_pool_is_drained(rn_slot_pool(slot))
-                                   ? INT64_MAX
-                                   : rn_add(slot->granted_bytes, -slack));
+    int64_t slack = rn_multiply(FLOOR_CHUNKS, seen->chunk);
+    rn_store(&slot->hot.floor, seen->drained ? INT64_MAX : rn_add(slot->granted_bytes, -slack));
 }
 
 /* Grants what is missing, for which there is room, and a chunk if that fits too. */
-static void refill(rn_slot *slot, int64_t missing)
+static void refill(rn_slot *slot, int64_t missing, way *seen)
 {
-    if (missing == 0) {
-        return;
-    }
     ration_pool *pool = rn_slot_pool(slot);
     int64_t now_ns = rn_clock_coarse_ns();
-    int64_t chunk = chunk_bytes(pool, missing);
-    rn_move move = {.to = pool, .bytes = rn_add(missing, chunk)};
-    int64_t need;
-    bool whole = chunk > 0 && rn_pool_find_full(&move, &need) == NULL;
-    int64_t grant = whole ? missing + chunk : missing;
-    int64_t beyond = grant;
+    int64_t beyond = missing;
+    bool whole = seen->chunk > 0 && seen->chunk <= seen->spare;
     for (ration_pool *at = pool; at != NULL; at = rn_pool_parent(at)) {
         beyond = beyond > 0 ? rn_pool_need(at, beyond) : 0;
         if (beyond > 0) {
@@ -68,9 +71,11 @@ static void refill(rn_slot *slot, int64_t missing)
         }
         at->drained = at->drained && !whole;
     }
+    int64_t grant = whole ? missing + seen->chunk : missing;
     rn_pool_grant(pool, grant);
     rn_slot_set_granted(slot, slot->granted_bytes + grant);
-    set_floor(slot, chunk);
+    seen->drained = seen->drained && !whole;
+    set_floor(slot, seen);
     slot->refills += 1;
 }
 
@@ -78,14 +83,22 @@ static void refill(rn_slot *slot, int64_t missing)
 
 ration_status rn_slot_charge_locked(rn_slot *slot, int64_t bytes, rn_no *no)
 {
-    *no = (rn_no){0};
     int64_t missing = rn_slot_missing(slot, bytes);
     if (missing > 0) {
-        rn_move move = {.to = rn_slot_pool(slot), .slot = slot, .bytes = bytes};
-        if (!rn_pool_make_room(&move, no)) {
-            return no->status;
+        ration_pool *pool = rn_slot_pool(slot);
+        way seen = look_up(pool, missing);
+        if (RN_UNLIKELY(seen.spare < 0 || seen.waiting || missing == INT64_MAX)) {
+            rn_move move = {.to = pool, .slot = slot, .bytes = bytes};
+            *no = (rn_no){0};
+            if (!rn_pool_make_room(&move, no)) {
+                return no->status;
+            }
+            missing = rn_slot_missing(slot, bytes); /* its own credit may have gone home */
+            seen = look_up(pool, missing);
         }
-        refill(slot, rn_slot_missing(slot, bytes)); /* its own credit may have gone home */
+        if (missing > 0) {
+            refill(slot, missing, &seen);
+        }
     }
     rn_store(&slot->hot.used, rn_slot_used(slot) + bytes);
     return RATION_OK;
@@ -195,7 +208,8 @@ void ration_slot_charge(ration_slot *slot, int64_t bytes)
             rn_store(&pool->unchecked, rn_add(rn_load(&pool->unchecked), bytes));
             rn_pool_trim_unchecked(pool);
         }
-        set_floor(self, chunk_bytes(own, 0));
+        way seen = look_up(own, 0);
+        set_floor(self, &seen);
     }
     rn_ledger_unlock(ledger);
 }
@@ -205,14 +219,14 @@ void ration_slot_release_slow(ration_slot *slot)
     rn_slot *self = rn_slot_of(slot);
     ration_pool *pool = rn_slot_pool(self);
     rn_ledger *ledger = lock_for(self);
-    int64_t chunk = chunk_bytes(pool, 0);
+    way seen = look_up(pool, 0);
     int64_t credit = self->granted_bytes - rn_slot_used(self);
-    int64_t keep = rn_pool_is_drained(pool) ? 0 : rn_multiply(KEEP_CHUNKS, chunk);
+    int64_t keep = seen.drained ? 0 : rn_multiply(KEEP_CHUNKS, seen.chunk);
     if (credit > keep) {
         rn_slot_set_granted(self, self->granted_bytes - (credit - keep));
         rn_pool_grant(pool, -(credit - keep));
     }
-    set_floor(self, chunk);
+    set_floor(self, &seen);
     rn_ledger_unlock(ledger);
 }
 
@@ -236,7 +250,8 @@ ration_status rn_slot_open(ration_pool *pool, void *owner, rn_slot **out_slot)
     rn_link_set(&slot->next, rn_pool_slot(pool));
     rn_link_set(&pool->slots, slot);
     rn_pool_count_slots(pool, 1);
-    set_floor(slot, chunk_bytes(pool, 0));
+    way seen = look_up(pool, 0);
+    set_floor(slot, &seen);
     rn_ledger_unlock(ledger);
     *out_slot = slot;
     return RATION_OK;
@@ -293,7 +308,8 @@ bool rn_slot_hand_over(rn_slot *slot, ration_pool *pool, int64_t bytes)
     rn_slot_set_granted(slot, slot->granted_bytes - bytes);
     rn_pool_grant(own, -bytes);
     rn_pool_grant_direct(pool, bytes);
-    set_floor(slot, chunk_bytes(own, 0));
+    way seen = look_up(own, 0);
+    set_floor(slot, &seen);
     return true;
 }
 
@@ -313,6 +329,7 @@ bool rn_slot_take_over(rn_slot *slot, ration_pool *pool, int64_t bytes)
     rn_pool_grant(own, missing);
     rn_slot_set_granted(slot, slot->granted_bytes + missing);
     rn_store(&slot->hot.used, rn_slot_used(slot) + bytes);
-    set_floor(slot, chunk_bytes(own, 0));
+    way seen = look_up(own, 0);
+    set_floor(slot, &seen);
     return true;
 }
