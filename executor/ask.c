@@ -6,6 +6,7 @@
  *     more than can ever come free                              -> refused, nobody is disturbed
  *     the asker is above its fair share with it, and can spill  -> spill
  *     others above theirs that can spill are asked to give      -> wait
+ *     an older ticket waits at the same pool                    -> wait
  *     the asker can spill at all                                -> spill
  *     the asker stays within its share with it: the largest holder above
  *     its share that cannot spill becomes the victim            -> wait
@@ -22,8 +23,12 @@
  * is gone. A giver that waits itself is woken to give first. One that freed nothing is not asked
  * again before it holds more, so the line ends.
  *
- *   1. giver is set for a query iff it is counted in its pool's givers.
- *   2. WAIT is answered only when a giver below the full pool has not answered.
+ * Behind an older ticket nobody is refused and no victim is chosen: what is free there may be enough
+ * when that one has left. Its turn to be decided comes when it is the oldest.
+ *
+ *   1. A query is a giver iff the givers of its own pool are not 0; they are 0 or 1.
+ *   2. WAIT is answered only when a giver below the full pool has not answered, or an older ticket
+ *      waits there: by invariant 3 of queue.c either somebody will answer, or its owner is awake.
  *   3. A victim is above its share, chosen for an ask that stays within its own, and chosen once.
  *
  * Bounds: one ask O(pools + givers chosen x pools below the full one), with the lock held. Victims
@@ -44,7 +49,7 @@ static bool is_fixed(const ration_pool *pool)
 
 static void distribute(const ration_pool *parent, int64_t now_ns)
 {
-    int64_t free_bytes = parent->share;
+    int64_t free_bytes = rn_add(parent->share, -rn_load(&parent->direct));
     int64_t weights = 0;
     for (ration_pool *at = rn_pool_child(parent); at != NULL; at = rn_pool_sibling(at)) {
         at->share = is_fixed(at) ? rn_load(&at->granted) : rn_load(&at->claim);
@@ -54,7 +59,7 @@ static void distribute(const ration_pool *parent, int64_t now_ns)
     }
     for (ration_pool *at = rn_pool_child(parent); at != NULL; at = rn_pool_sibling(at)) {
         bool active = !is_fixed(at) && now_ns - rn_load(&at->asked_ns) < ACTIVE_NS;
-        if (active && free_bytes > 0) {
+        if (active && free_bytes > 0 && at->weight > 0) {
             at->share = rn_add(at->share, rn_multiply(free_bytes / weights, at->weight));
         }
         at->share = RN_MIN(at->share, rn_load(&at->limit));
@@ -96,10 +101,23 @@ static int64_t count_held(const ration_query *query)
     return rn_pool_count_charged(query->pool);
 }
 
-/* What the query could write out; 0 when it cannot, or just has and nothing came of it. */
-static int64_t can_give(const ration_query *query)
+static bool is_giver(const ration_query *query)
 {
-    return count_held(query) > query->spent_bytes ? rn_load(&query->spillable_bytes) : 0;
+    return rn_load(&query->pool->givers) != 0;
+}
+
+/* What the query could write out; 0 when it cannot, or just has and nothing came of it. */
+static int64_t can_give(ration_query *query)
+{
+    int64_t held = count_held(query);
+    query->spent_bytes = RN_MIN(query->spent_bytes, held);
+    return held > query->spent_bytes ? rn_load(&query->spillable_bytes) : 0;
+}
+
+/* From now until it answers, the most it held is what its answer is measured by. */
+static void note_told(ration_query *query)
+{
+    query->told_bytes = RN_MAX(query->told_bytes, count_held(query));
 }
 
 static bool has_ended(const ration_query *query)
@@ -116,9 +134,8 @@ static void wake_all(const ration_query *query)
 
 static void make_giver(ration_query *query, int64_t want_bytes)
 {
-    rn_assert(!query->giver && want_bytes > 0);
-    query->giver = true;
-    query->told_bytes = count_held(query);
+    rn_assert(!is_giver(query) && want_bytes > 0);
+    note_told(query);
     rn_store(&query->want_bytes, want_bytes);
     rn_pool_count_givers(query->pool, 1);
     wake_all(query);
@@ -138,7 +155,7 @@ static void look_at_holder(holders *seen, ration_query *query)
     int64_t held = count_held(query);
     int64_t above = held - query->pool->share;
     int64_t give = can_give(query);
-    if (query->giver) {
+    if (is_giver(query)) {
         seen->coming = rn_add(seen->coming, RN_MIN(rn_load(&query->want_bytes), held));
     } else if (held > 0 && has_ended(query)) {
         make_giver(query, held);
@@ -197,35 +214,38 @@ static void make_victim(ration_query *victim, const rn_slot *asker, const char *
     ration_refusal refusal;
     rn_refusal_build_locked(&refusal, rn_slot_query(asker), no, site);
     refusal.status = RATION_VICTIM;
+    pthread_mutex_lock(&victim->lock); /* who sees the status finds the refusal */
     if (rn_compare_swap(&victim->status, &none, RATION_VICTIM)) {
-        pthread_mutex_lock(&victim->lock);
         victim->refusal = refusal;
         victim->refused = victim->settled = true;
-        pthread_mutex_unlock(&victim->lock);
     }
+    pthread_mutex_unlock(&victim->lock);
     make_giver(victim, count_held(victim));
 }
 
 /* -------------------------------------------------------------------------------------- asking */
 
-/* Could `bytes` ever be free at `pool`, however much the other queries give? */
-static bool is_possible(ration_pool *pool, const ration_query *asker, int64_t bytes)
+/* What stays granted at `pool` when every query has given all it can and the asker holds `bytes`.
+ */
+static int64_t count_least(const ration_pool *pool, const ration_query *asker, int64_t bytes)
 {
-    int64_t kept = 0;
-    for (ration_pool *at = pool; at != NULL; at = rn_pool_next(at, pool)) {
-        if (at == rn_pool_ledger(pool)->retained || pool_query(at) == asker) {
-            continue;
+    const ration_query *query = pool_query(pool);
+    int64_t least = query == asker ? bytes : 0;
+    if (query == NULL && pool != rn_pool_ledger(pool)->retained) {
+        least = rn_load(&pool->direct);
+        for (rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
+            least = rn_add(least, rn_slot_used(slot));
         }
-        kept = rn_add(kept, pool_query(at) != NULL ? rn_load(&at->claim)
-                            : is_fixed(at)         ? rn_pool_count_charged(at)
-                                                   : 0);
+        for (ration_pool *at = rn_pool_child(pool); at != NULL; at = rn_pool_sibling(at)) {
+            least = rn_add(least, count_least(at, asker, bytes));
+        }
     }
-    return rn_add(kept, bytes) <= rn_load(&pool->limit);
+    return RN_MAX(least, rn_load(&pool->claim));
 }
 
 static rn_asked tell_to_spill(ration_query *query, int64_t lacking)
 {
-    query->told_bytes = count_held(query);
+    note_told(query);
     int64_t want = RN_MIN(rn_load(&query->spillable_bytes), lacking);
     return (rn_asked){.answer = RN_ASK_SPILL, .want_bytes = RN_MAX(want, 1)};
 }
@@ -236,7 +256,7 @@ static rn_asked decide(const rn_slot *slot, int64_t bytes, const char *site, con
     const rn_asked wait = {.answer = RN_ASK_WAIT};
     ration_query *query = rn_slot_query(slot);
     for (ration_pool *pool = no->pool; pool != NULL; pool = rn_pool_parent(pool)) {
-        if (!is_possible(pool, query, bytes)) {
+        if (count_least(pool, query, bytes) > rn_load(&pool->limit)) {
             return refused;
         }
     }
@@ -248,7 +268,7 @@ static rn_asked decide(const rn_slot *slot, int64_t bytes, const char *site, con
         return tell_to_spill(query, lacking);
     }
     holders seen = find_givers(slot, no);
-    if (seen.coming > 0) {
+    if (seen.coming > 0 || !rn_queue_admits(no->pool, slot)) {
         return wait;
     }
     if (spills) {
@@ -291,6 +311,14 @@ static bool take_granted(rn_slot *slot, int64_t bytes)
     return true;
 }
 
+/* Out of the queue first: its own ticket is not one of those who wait. */
+static void refuse(rn_slot *slot, ration_pool *pool, rn_no *no)
+{
+    rn_ticket_leave(slot);
+    rn_pool_refuse(pool, no->asked_bytes, no->needed_bytes, no);
+    rn_slot_refuse(slot, no);
+}
+
 static rn_asked ask_locked(rn_slot *slot, int64_t bytes, const char *site)
 {
     ration_query *query = rn_slot_query(slot);
@@ -301,7 +329,7 @@ static rn_asked ask_locked(rn_slot *slot, int64_t bytes, const char *site)
     if (take_granted(slot, bytes)) {
         return (rn_asked){.answer = RN_ASK_GRANTED};
     }
-    if (query->giver) {
+    if (is_giver(query)) {
         return (rn_asked){.answer = RN_ASK_SPILL, .want_bytes = rn_load(&query->want_bytes)};
     }
     if (rn_ticket_read(slot) == RN_TICKET_WAITING && slot->ticket.bytes == bytes) {
@@ -316,7 +344,7 @@ static rn_asked ask_locked(rn_slot *slot, int64_t bytes, const char *site)
     if (asked.answer == RN_ASK_WAIT) {
         rn_ticket_enter(slot, &no);
     } else if (asked.answer == RN_ASK_REFUSED) {
-        rn_slot_refuse(slot, &no);
+        refuse(slot, no.pool, &no);
     }
     return asked;
 }
@@ -327,26 +355,31 @@ rn_asked rn_ask(rn_slot *slot, int64_t bytes, const char *site)
     rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(slot));
     rn_ledger_lock(ledger);
     rn_asked asked = ask_locked(slot, bytes, site);
+    ration_query *query = rn_slot_query(slot);
     if (asked.answer == RN_ASK_REFUSED) {
         rn_ticket_leave(slot);
+    } else if (asked.answer == RN_ASK_GRANTED && query->told_bytes != 0) {
+        note_told(query);
     }
     rn_ledger_unlock(ledger);
     return asked;
 }
 
-void rn_ask_withdraw(rn_slot *slot, ration_status status)
+bool rn_ask_withdraw(rn_slot *slot, ration_status status)
 {
     rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(slot));
     rn_ledger_lock(ledger);
+    bool granted = rn_ticket_read(slot) == RN_TICKET_GRANTED;
     ration_pool *pool = (ration_pool *)rn_link_get(&slot->ticket.pool);
-    if (status == RATION_QUEUE_TIMEOUT && pool != NULL) {
-        rn_no no = {0};
-        rn_pool_refuse(pool, slot->ticket.bytes, slot->ticket.bytes, &no);
-        no.status = status;
-        rn_slot_refuse(slot, &no);
+    if (!granted && status == RATION_QUEUE_TIMEOUT && pool != NULL) {
+        rn_no no = {.asked_bytes = slot->ticket.bytes, .needed_bytes = slot->ticket.bytes};
+        refuse(slot, pool, &no);
+        slot->no.status = status;
+    } else if (!granted) {
+        rn_ticket_leave(slot);
     }
-    rn_ticket_leave(slot);
     rn_ledger_unlock(ledger);
+    return !granted;
 }
 
 void rn_ask_gave(ration_query *query)
@@ -354,12 +387,12 @@ void rn_ask_gave(ration_query *query)
     rn_ledger *ledger = rn_pool_ledger(query->pool);
     rn_ledger_lock(ledger);
     int64_t held = count_held(query);
-    query->spent_bytes = held < query->told_bytes ? 0 : held;
-    rn_store(&query->want_bytes, 0);
-    if (query->giver) {
-        query->giver = false;
-        rn_pool_count_givers(query->pool, -1);
+    if (query->told_bytes != 0) { /* else another worker has answered */
+        query->spent_bytes = held < query->told_bytes ? 0 : held;
     }
+    query->told_bytes = 0;
+    rn_store(&query->want_bytes, 0);
+    rn_pool_count_givers(query->pool, is_giver(query) ? -1 : 0);
     rn_ledger_unlock(ledger);
 }
 

@@ -35,9 +35,9 @@ typedef struct rn_asked {
  * was cancelled, failed, or is a victim): the status of that. Cost: the lock, and one pass over the
  * pools below the limit that is full. */
 rn_asked rn_ask(rn_slot *slot, int64_t bytes, const char *site);
-/* Takes the slot out of the queue: it will not ask again. `status` RATION_QUEUE_TIMEOUT makes the
- * last no it was given its refusal. What was granted meanwhile goes back. */
-void rn_ask_withdraw(rn_slot *slot, ration_status status);
+/* Takes the slot out of the queue: it will not ask again. `status` RATION_QUEUE_TIMEOUT makes what
+ * it waited for its refusal. False: granted meanwhile, nothing is done; asking again takes it. */
+bool rn_ask_withdraw(rn_slot *slot, ration_status status);
 /* The query has written out what it could, after RN_ASK_SPILL or because rn_ask_wants said so. Any
  * worker of it. */
 void rn_ask_gave(ration_query *query);

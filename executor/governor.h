@@ -38,7 +38,6 @@ struct ration_query {
     int64_t want_bytes;      /* asked of it by others; written under the ledger's lock, read by all */
     int64_t told_bytes;      /* charged when it was last asked to give; under the ledger's lock */
     int64_t spent_bytes;     /* charged when giving last freed nothing: until it holds more, it cannot */
-    bool giver;              /* counted in its pool's givers; under the ledger's lock */
     pthread_mutex_t slots_lock; /* of the next five; the ledger's lock and `lock` may be asked for
                                    under it, not the other way round */
     rn_slot *slots[RN_QUERY_SLOTS_MAX]; /* NULL = a free place */

@@ -162,6 +162,7 @@ ration_status rn_query_fail(ration_query *query, rn_slot *slot, const char *site
     if (!rn_compare_swap(&query->status, &none, status)) {
         return (ration_status)none;
     }
+    rn_ask_wake(query); /* workers that wait are to stop too */
     if (rn_is_refusal(status)) {
         keep_refusal_of(query, slot, site, true);
         return status;

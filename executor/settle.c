@@ -51,8 +51,7 @@ static ration_status wait_in_queue(const rn_worker *worker, rn_slot *slot, int64
         return RATION_OK;
     }
     ration_status status = deadline_ns <= until_ns ? RATION_DEADLINE : RATION_QUEUE_TIMEOUT;
-    rn_ask_withdraw(slot, status);
-    return status;
+    return rn_ask_withdraw(slot, status) ? status : RATION_OK;
 }
 
 ration_status rn_settle_ask(rn_operator *op, int64_t bound_bytes)
@@ -79,6 +78,7 @@ ration_status rn_settle_ask(rn_operator *op, int64_t bound_bytes)
             break;
         }
         if (status != RATION_OK) {
+            (void)rn_ask_withdraw(slot, status); /* else others wait behind it until it closes */
             return rn_operator_failed(op, status);
         }
     }

@@ -102,8 +102,9 @@ void rn_pool_trim_unchecked(ration_pool *pool)
 
 void rn_pool_grant(ration_pool *pool, int64_t bytes)
 {
-    bool freed = bytes < 0;
     rn_ledger *ledger = rn_pool_ledger(pool);
+    /* What a claim covers passes those who wait, and may block them elsewhere. */
+    bool freed = bytes < 0 || rn_queue_first(ledger) != NULL;
     for (; pool != NULL && bytes != 0; pool = rn_pool_parent(pool)) {
         int64_t need = rn_pool_need(pool, bytes);
         int64_t granted = rn_load(&pool->granted) + need;
@@ -146,7 +147,8 @@ static const ration_pool *find_common(const ration_pool *one, const ration_pool 
 ration_pool *rn_pool_find_full(const rn_move *move, int64_t *out_need)
 {
     const ration_pool *common = find_common(move->from, move->to);
-    int64_t need = move->slot == NULL ? move->bytes : rn_slot_missing(move->slot, move->bytes);
+    bool all_new = move->slot == NULL || move->promised;
+    int64_t need = all_new ? move->bytes : rn_slot_missing(move->slot, move->bytes);
     for (ration_pool *pool = move->to; pool != NULL && need > 0; pool = rn_pool_parent(pool)) {
         if (pool == common && need != INT64_MAX) {
             need += carry(move->from, common, -move->bytes);
@@ -259,7 +261,7 @@ bool rn_pool_try_claim(ration_pool *pool, int64_t bytes, rn_no *no)
     (void)rn_pool_drain(pool); /* so that held does not change while room is made above */
     int64_t granted = RN_MAX(rn_load(&pool->held), bytes);
     int64_t more = granted - rn_load(&pool->granted);
-    bool claimed = more <= rn_pool_room(pool);
+    bool claimed = more <= RN_MAX(rn_pool_room(pool), 0); /* giving it up is never refused */
     if (!claimed) {
         rn_pool_refuse(pool, bytes, more, no);
     } else if (parent != NULL && more > 0) {

@@ -127,6 +127,7 @@ typedef struct rn_move {
     ration_pool *to;
     const ration_pool *from; /* loses as much as `to` gains; NULL = the bytes are new */
     const rn_slot *slot;     /* that asks: its credit and its ticket count; NULL = nobody's do */
+    bool promised;           /* to its ticket: credit does not count, see queue.c */
     int64_t bytes;
 } rn_move;
 

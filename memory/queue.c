@@ -8,19 +8,26 @@
  * bytes came free, the tickets are walked in order: who finds room at every pool where no older one
  * stays blocked is granted - the bytes are charged to its slot's pool, for its owner to take - and
  * woken; who does not stays, perhaps blocked further up. Its age goes with it: since a pool above
- * stops everybody below, nobody can take what it has passed already.
+ * stops everybody below, nobody can take what it has passed already, but for what a claim in
+ * between covers: that was charged above before it came.
+ *
+ * All bytes of a ticket are new ones. Its slot holds no credit, since it lies below a drained pool:
+ * what looks like credit has been released by the owner, who is awake (AGAIN, or a host's) and on
+ * its way to the lock with it. Counted here, it would be granted twice.
  *
  *   1. pool->waiting = tickets blocked at the pool; waiting > 0 implies drained.
  *   2. When the lock is free no ticket waits that could pass (no wake-up is lost): whatever frees
- *      bytes, raises a limit, takes a ticket out or moves a pool sets `freed`, and unlocking walks.
+ *      bytes, charges what a claim covers, sets a limit, takes a ticket out, blocks it at another
+ *      pool or moves a pool sets `freed`, and unlocking walks.
  *   3. When the lock is free, at every pool with waiting > 0 there is a giver below it, or the
  * oldest ticket there is in state AGAIN and its owner is awake. So nobody sleeps who is waited for.
  *   4. A ticket keeps its sequence until it leaves; AGAIN and a second enter do not change it.
  *
  * Each ticket has its own semaphore: nobody is woken for nothing, and none is posted twice for one
- * sleep. Bounds: a walk is O(tickets x depth), and happens only while somebody waits. Rejected: a
- * queue per pool, tickets moving between them. The same order needs the age anyway, and a ticket
- * that moves up must keep its rights at the pools below.
+ * sleep. Bounds: a walk is O(tickets x depth), and O(tickets) more for each that finds others
+ * waiting where none is older; it happens only while somebody waits. Rejected: a queue per pool,
+ * tickets moving between them. The same order needs the age anyway, and a ticket that moves up must
+ * keep its rights at the pools below.
  */
 #include "memory/queue.h"
 
@@ -104,6 +111,8 @@ void rn_ticket_enter(rn_slot *slot, const rn_no *no)
     if (rn_ticket_read(slot) == RN_TICKET_NONE) {
         slot->ticket.sequence = ++ledger->tickets;
         append(ledger, slot);
+    } else if (ticket_pool(slot) != no->pool) {
+        ledger->freed = true; /* who was behind it there may pass */
     }
     while (sem_trywait(&slot->ticket.wake) == 0) { /* of a wake-up that nobody slept for */
     }
@@ -215,7 +224,8 @@ static void serve(rn_ledger *ledger)
     for (rn_slot *slot = rn_queue_first(ledger); slot != NULL; slot = next) {
         next = rn_queue_next(slot);
         rn_no no = {0};
-        rn_move move = {.to = rn_slot_pool(slot), .slot = slot, .bytes = slot->ticket.bytes};
+        rn_move move = {
+            .to = rn_slot_pool(slot), .slot = slot, .promised = true, .bytes = slot->ticket.bytes};
         int64_t need = 0;
         ration_pool *full = rn_pool_find_full_at_last(&move, &need, &no);
         if (full == NULL) {
