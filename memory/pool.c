@@ -285,7 +285,9 @@ bool rn_pool_try_claim(ration_pool *pool, int64_t bytes, rn_no *no)
 void rn_pool_count_slots(ration_pool *pool, int64_t count)
 {
     for (; pool != NULL; pool = rn_pool_parent(pool)) {
-        rn_store(&pool->slots_below, rn_load(&pool->slots_below) + count);
+        int64_t slots = rn_load(&pool->slots_below) + count;
+        rn_store(&pool->slots_below, slots);
+        pool->far_bytes = rn_multiply(rn_pool_ledger(pool)->chunk_bytes_max, 2 * slots);
     }
 }
 

@@ -45,6 +45,7 @@ struct ration_pool {
     int64_t peak;      /* of granted */
     int64_t refusals;
     int64_t slots_below; /* in the whole subtree */
+    int64_t far_bytes;   /* with this much room every slot below may take a whole chunk */
     int64_t waiting;     /* tickets blocked here */
     int64_t givers;      /* queries in the subtree that were asked to give and have not answered */
     int64_t weight;      /* of its fair share among its siblings */
@@ -95,10 +96,11 @@ int64_t rn_ledger_purge(rn_ledger *ledger, int64_t wanted_bytes);
 
 /* pool.c */
 
-/* What may still be granted at this pool alone; negative when it is above its limit. */
+/* What may still be granted at this pool alone; negative when it is above its limit. Both words are
+ * >= 0: a claim is, so what is granted is. */
 static inline int64_t rn_pool_room(const ration_pool *pool)
 {
-    return rn_add(rn_load(&pool->limit), -rn_load(&pool->granted));
+    return rn_load(&pool->limit) - rn_load(&pool->granted);
 }
 /* How much granted changes when held changes by `bytes`: less than that within the claim.
  * INT64_MAX when the sum has no value. */

@@ -32,16 +32,19 @@ typedef struct way {
 } way;
 
 /* `missing` bytes are spoken for: what is said of chunk and spare comes on top of them. */
-static way look_up(const ration_pool *pool, int64_t missing)
+static way look_up(ration_pool *pool, int64_t missing)
 {
     int64_t most = rn_pool_ledger(pool)->chunk_bytes_max;
+    int64_t now_ns = missing > 0 ? rn_clock_coarse_ns() : 0;
     way seen = {.chunk = most, .spare = INT64_MAX};
     for (int64_t need = missing; pool != NULL; pool = rn_pool_parent(pool)) {
         need = need > 0 ? rn_pool_need(pool, need) : 0;
+        if (need > 0) {
+            rn_store(&pool->asked_ns, now_ns);
+        }
         int64_t left = rn_add(rn_pool_room(pool), -need);
-        int64_t sharers = 2 * RN_MAX(rn_load(&pool->slots_below), 1);
-        if (left < rn_multiply(most, sharers)) { /* far from the limit nothing is divided */
-            seen.chunk = RN_MIN(seen.chunk, left / sharers);
+        if (left < pool->far_bytes) { /* far from the limit nothing is divided */
+            seen.chunk = RN_MIN(seen.chunk, left / (2 * rn_load(&pool->slots_below)));
         }
         seen.spare = RN_MIN(seen.spare, left);
         seen.waiting |= rn_load(&pool->waiting) != 0;
@@ -61,15 +64,9 @@ static void set_floor(rn_slot *slot, const way *seen)
 static void refill(rn_slot *slot, int64_t missing, way *seen)
 {
     ration_pool *pool = rn_slot_pool(slot);
-    int64_t now_ns = rn_clock_coarse_ns();
-    int64_t beyond = missing;
     bool whole = seen->chunk > 0 && seen->chunk <= seen->spare;
-    for (ration_pool *at = pool; at != NULL; at = rn_pool_parent(at)) {
-        beyond = beyond > 0 ? rn_pool_need(at, beyond) : 0;
-        if (beyond > 0) {
-            rn_store(&at->asked_ns, now_ns);
-        }
-        at->drained = at->drained && !whole;
+    for (ration_pool *at = pool; whole && seen->drained && at != NULL; at = rn_pool_parent(at)) {
+        at->drained = false;
     }
     int64_t grant = whole ? missing + seen->chunk : missing;
     rn_pool_grant(pool, grant);
