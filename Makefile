@@ -22,7 +22,7 @@ CONFIG ?= workloads/memory.yaml
 
 VERSION := $(shell sed -n 's/^\#define RATION_VERSION "\(.*\)"/\1/p' include/ration.h)
 SONAME := libration.so.$(firstword $(subst ., ,$(VERSION)))
-VARIANTS := release checked asan tsan ungoverned fuzz
+VARIANTS := release checked asan tsan ungoverned fuzz coverage
 
 # --------------------------------------------------------------------------------------- flags
 
@@ -38,6 +38,7 @@ FLAGS_asan := $(FLAGS_checked) -fsanitize=address,undefined -fno-sanitize-recove
 FLAGS_tsan := $(FLAGS_checked) -fsanitize=thread -fno-omit-frame-pointer
 FLAGS_fuzz := $(FLAGS_checked) -fsanitize=fuzzer-no-link,address,undefined \
               -fno-sanitize-recover=undefined
+FLAGS_coverage := -O0 -g --coverage -fprofile-update=atomic
 ifeq ($(filter $(VARIANT),$(VARIANTS)),)
 $(error VARIANT=$(VARIANT) is not one of: $(VARIANTS))
 endif
@@ -45,7 +46,8 @@ endif
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Werror
 C_FLAGS := -std=c11 -D_GNU_SOURCE -Iinclude -I. $(WARNINGS) -pthread -fexceptions -fPIC \
            -fvisibility=hidden -fno-semantic-interposition $(FLAGS_$(VARIANT)) $(CFLAGS)
-LD_FLAGS := -pthread $(filter -fsanitize=%,$(FLAGS_$(VARIANT))) -Wl,-z,relro,-z,now $(LDFLAGS)
+LD_FLAGS := -pthread $(filter -fsanitize=% --coverage,$(FLAGS_$(VARIANT))) -Wl,-z,relro,-z,now \
+            $(LDFLAGS)
 # Asked for when a recipe runs: the package may have been installed by `deps` just before.
 YAML_FLAGS = $(shell pkg-config --cflags yaml-0.1)
 YAML_LIBS = $(shell pkg-config --libs yaml-0.1)
@@ -69,28 +71,40 @@ SUPPORT_SOURCES := $(sort $(wildcard tests/*.c))
 HELPER_SOURCES := $(filter-out $(TEST_SOURCES) tests/fuzz/%,$(sort $(wildcard tests/*/*.c)))
 EXAMPLE_SOURCES := $(sort $(wildcard docs/examples/*.c))
 BENCH_SOURCES := $(sort $(wildcard bench/*.c))
+# bench/parts/NAME_*.c: the rest of bench/NAME.c, where one file is not enough.
+BENCH_PART_SOURCES := $(sort $(wildcard bench/parts/*.c))
 FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 SHELL_TESTS := $(sort $(wildcard tests/*/test_*.sh))
 SOURCES := $(LIBRARY_SOURCES) $(CLI_SOURCES) $(TEST_SOURCES) $(SUPPORT_SOURCES) $(HELPER_SOURCES) \
-           $(EXAMPLE_SOURCES) $(BENCH_SOURCES)
+           $(EXAMPLE_SOURCES) $(BENCH_SOURCES) $(BENCH_PART_SOURCES)
 HEADERS := $(sort $(wildcard */*.h tests/*/*.h))
+# tests/points: compiled with what they test once more, so that threads can be held inside of it.
+POINTS_SOURCES := $(sort $(wildcard tests/points/*.c base/*.c memory/*.c))
 
 object = $(patsubst %.c,$(OBJECTS_IN)/%.o,$(1))
 program = $(patsubst %.c,$(OBJECTS_IN)/%,$(1))
 helpers = $(filter $(dir $(1))%,$(call object,$(HELPER_SOURCES)))
+parts = $(filter $(dir $(1))parts/$(notdir $(1))_%,$(call object,$(BENCH_PART_SOURCES)))
 OBJECTS := $(call object,$(SOURCES) $(FUZZ_SOURCES))
 TESTS := $(call program,$(TEST_SOURCES))
 CLI_TESTS := $(filter $(OBJECTS_IN)/tests/cli/%,$(TESTS))
 EXAMPLES := $(call program,$(EXAMPLE_SOURCES))
 BENCHES := $(call program,$(BENCH_SOURCES))
 FUZZERS := $(call program,$(FUZZ_SOURCES))
+POINTS_OBJECTS := $(patsubst %.c,$(OBJECTS_IN)/points/%.o,$(POINTS_SOURCES))
+POINTS_TESTS := $(filter $(OBJECTS_IN)/tests/points/%,$(TESTS))
+POINTS_LIBRARY := $(OBJECTS_IN)/points/libration.a
+MUTANT_TESTS := $(addprefix $(OBJECTS_IN)/,$(sort $(shell \
+    sed -n 's/^killed by \([^ ]*\) .*/\1/p' tests/mutants/*.mutant)))
+COVERAGE_TESTS := $(filter $(foreach test,memory/% points/% executor/test_query% \
+    executor/test_guard% executor/test_ask%,$(OBJECTS_IN)/tests/$(test)),$(TESTS))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.SECONDARY: $(OBJECTS)
-.PHONY: all deps test replay check-all matrix memcheck lint headers consumer tidy format fuzz \
-        fuzz-run install clean help FORCE
+.SECONDARY: $(OBJECTS) $(POINTS_OBJECTS)
+.PHONY: all deps deps-test test replay check-all matrix memcheck lint headers consumer tidy format \
+        fuzz fuzz-run mutants coverage coverage-run cross install clean help FORCE
 
 # --------------------------------------------------------------------------------------- targets
 
@@ -107,7 +121,10 @@ help: ## lists the targets
 deps: ## installs what is missing: compiler, pkg-config, libyaml, check
 	@tools/deps build '$(CC)'
 
-test: $(TESTS) $(EXAMPLES) $(PROGRAM) ## builds and runs every test program
+deps-test: | deps ## and what tests need besides: spin, relacy, g++; without, those are skipped
+	@tools/deps test '$(CC)' || echo "deps: the tests that need these are skipped"
+
+test: $(TESTS) $(EXAMPLES) $(PROGRAM) | deps-test ## builds and runs every test program
 	@RATION='$(PROGRAM)' tools/run-tests $(TESTS) $(EXAMPLES) $(SHELL_TESTS)
 
 replay: $(PROGRAM) $(BUILD)/snb/manifest.yaml ## runs concurrent queries inside a memory limit
@@ -123,6 +140,7 @@ check-all: ## everything: compilers, variants, valgrind, linters, headers, fuzzi
 	$(MAKE) --no-print-directory matrix
 	$(MAKE) --no-print-directory memcheck
 	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory mutants coverage cross
 	$(MAKE) --no-print-directory consumer
 	$(MAKE) --no-print-directory fuzz
 	@echo "check-all: passed"
@@ -138,6 +156,23 @@ memcheck: $(TESTS) ## runs the test programs under valgrind
 	@RATION='$(PROGRAM)' CK_TIMEOUT_MULTIPLIER=30 RUN_UNDER="valgrind -q --error-exitcode=99 \
 	    --leak-check=full --errors-for-leak-kinds=definite,possible \
 	    --suppressions=tools/valgrind.supp" tools/run-tests $(TESTS)
+
+mutants: $(MUTANT_TESTS) $(LIBRARY) $(POINTS_LIBRARY)
+mutants: ## breaks the protocol on purpose; a test must go red each time
+	@MUTANTS_CC='$(CC)' MUTANTS_FLAGS='$(C_FLAGS) $(CHECK_FLAGS)' MUTANTS_LINK='$(CC) $(LD_FLAGS)' \
+	    MUTANTS_LIBRARIES='$(YAML_LIBS) $(CHECK_LIBS) -lm' MUTANTS_OBJECTS='$(OBJECTS_IN)' \
+	    MUTANTS_LIBRARY='$(LIBRARY)' tests/mutants/test_mutants.sh
+
+coverage: ## lines and branches of the core that tests take; the others must be named
+	@$(MAKE) --no-print-directory CC=gcc VARIANT=coverage coverage-run
+
+coverage-run: $(COVERAGE_TESTS)
+	@find $(OBJECTS_IN) -name '*.gcda' -delete
+	@tools/run-tests $(COVERAGE_TESTS)
+	@tests/coverage/report $(OBJECTS_IN)
+
+cross: | deps ## compiles the library for AArch64 and shows what a charge becomes there
+	@tools/cross '$(BUILD)/cross' $(filter-out -fcf-protection,$(C_FLAGS)) -- $(LIBRARY_SOURCES)
 
 lint: ## runs clang-tidy and cppcheck
 	@printf '%s\n' $(LIBRARY_SOURCES) $(CLI_SOURCES) | xargs -P 2 -I FILE \
@@ -211,14 +246,30 @@ $(BUILD)/snb.options: FORCE
 
 $(OBJECTS_IN)/config/yaml.o: EXTRA_FLAGS = $(YAML_FLAGS)
 $(OBJECTS_IN)/tests/%.o: EXTRA_FLAGS = $(CHECK_FLAGS)
+$(OBJECTS_IN)/points/%.o: EXTRA_FLAGS = -DRATION_POINTS $(CHECK_FLAGS)
+ifeq ($(VARIANT),coverage) # the edges of exceptions are no branches of the source
+$(OBJECTS_IN)/memory/%.o: EXTRA_FLAGS = -fno-exceptions
+$(OBJECTS_IN)/points/memory/%.o: EXTRA_FLAGS = -DRATION_POINTS -fno-exceptions
+endif
+define compile
+@mkdir -p $(@D)
+@echo "  CC   $<"
+@$(CC) $(C_FLAGS) $(EXTRA_FLAGS) -MMD -MP -c $< -o $@
+endef
 $(OBJECTS_IN)/%.o: %.c $(OBJECTS_IN)/flags | deps
-	@mkdir -p $(@D)
-	@echo "  CC   $<"
-	@$(CC) $(C_FLAGS) $(EXTRA_FLAGS) -MMD -MP -c $< -o $@
+	$(compile)
+$(POINTS_OBJECTS): $(OBJECTS_IN)/points/%.o: %.c $(OBJECTS_IN)/flags | deps
+	$(compile)
 
 # `members` is a prerequisite so that a source file that was removed leaves what it was linked into.
 $(LIBRARY): $(call object,$(LIBRARY_SOURCES)) $(OBJECTS_IN)/members
 	@mkdir -p $(@D)
+	@echo "  AR   $@"
+	@rm -f $@
+	@ar qcs $@ $(filter %.o,$^)
+
+$(POINTS_LIBRARY): $(filter-out $(OBJECTS_IN)/points/tests/%,$(POINTS_OBJECTS)) \
+                   $(OBJECTS_IN)/members
 	@echo "  AR   $@"
 	@rm -f $@
 	@ar qcs $@ $(filter %.o,$^)
@@ -236,12 +287,17 @@ link = @echo "  LD   $@"; \
 $(PROGRAM): $(call object,$(CLI_SOURCES)) $(OBJECTS_IN)/members $(LIBRARY)
 	$(call link)
 $(CLI_TESTS): $(filter-out $(OBJECTS_IN)/cli/main.o,$(call object,$(CLI_SOURCES)))
-$(TESTS): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(call object,$(SUPPORT_SOURCES)) $(LIBRARY) \
-          $$(call helpers,$$@)
+$(filter-out $(POINTS_TESTS),$(TESTS)): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o \
+          $(call object,$(SUPPORT_SOURCES)) $(LIBRARY) $$(call helpers,$$@)
 	$(call link,,$(CHECK_LIBS))
-$(EXAMPLES) $(BENCHES): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(LIBRARY)
+$(POINTS_TESTS): $(OBJECTS_IN)/tests/points/%: $(OBJECTS_IN)/points/tests/points/%.o \
+          $(OBJECTS_IN)/points/tests/points/points.o $(POINTS_LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	@$(CC) $(LD_FLAGS) -o $@ $^ $(CHECK_LIBS) -lm
+$(EXAMPLES) $(BENCHES): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(LIBRARY) $$(call parts,$$@)
 	$(call link)
 $(FUZZERS): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(LIBRARY)
 	$(call link,-fsanitize=fuzzer)
 
--include $(OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(POINTS_OBJECTS:.o=.d)

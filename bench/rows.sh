@@ -7,7 +7,7 @@
 rows_file=$(mktemp)
 trap 'rm -f "$rows_file"' EXIT
 
-# put_row NAME VALUE UNIT AGAINST RATIO   (AGAINST and RATIO may be "-")
+# put_row NAME VALUE UNIT AGAINST RATIO   ("-": none; a VALUE "-" was not measured)
 put_row() {
     goal=$(awk -F '\t' -v name="$1" '$1 == name { print $2 "\t" $3 }' bench/goals.tsv)
     if [ -z "$goal" ]; then
@@ -30,7 +30,7 @@ finish() {
         {
             judged = $5 == "-" ? $2 : $5
             met = $7 == "max" ? judged + 0 <= $6 + 0 : judged + 0 >= $6 + 0
-            reached = $6 == "-" ? "-" : met ? "yes" : "no"
+            reached = $6 == "-" || judged == "-" ? "-" : met ? "yes" : "no"
             printf "%-44s %16s %-8s %16s %8s %6s %s\n", $1, $2, $3, $4, $5, $6, reached
             printf "%s\n{\"name\":\"%s\",\"value\":%s,\"unit\":\"%s\",\"against\":%s", \
                 NR == 1 ? "" : ",", $1, shown($2), $3, shown($4) >out

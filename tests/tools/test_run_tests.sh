@@ -68,6 +68,17 @@ expect_code 5
 expect_err "library yaml-0.1 (Debian: libyaml-dev)"
 expect_err "library check (Debian: check)"
 
+begin "tools/deps asks for spin and g++ for the tests, not for the build"
+run env DEPS_SYSTEM=none PATH="$scratch" "$root/tools/deps" test
+expect_code 5
+expect_err "command spin (Debian: spin)"
+expect_err "command g++ (Debian: g++)"
+run env DEPS_SYSTEM=none PATH="$scratch" "$root/tools/deps" build
+expect_code 5
+! grep -q -e spin -e g++ "$scratch/err" || fail "asked for the build"
+run tools/deps tests
+expect_code 2
+
 begin "tools/deps is silent when all is there"
 run tools/deps build
 expect_code 0
