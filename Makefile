@@ -38,7 +38,7 @@ FLAGS_asan := $(FLAGS_checked) -fsanitize=address,undefined -fno-sanitize-recove
 FLAGS_tsan := $(FLAGS_checked) -fsanitize=thread -fno-omit-frame-pointer
 FLAGS_fuzz := $(FLAGS_checked) -fsanitize=fuzzer-no-link,address,undefined \
               -fno-sanitize-recover=undefined
-FLAGS_coverage := -O0 -g --coverage -fprofile-update=atomic
+FLAGS_coverage := -O0 -g --coverage -fprofile-update=atomic -DRATION_COVERAGE
 ifeq ($(filter $(VARIANT),$(VARIANTS)),)
 $(error VARIANT=$(VARIANT) is not one of: $(VARIANTS))
 endif
@@ -97,7 +97,8 @@ POINTS_LIBRARY := $(OBJECTS_IN)/points/libration.a
 MUTANT_TESTS := $(addprefix $(OBJECTS_IN)/,$(sort $(shell \
     sed -n 's/^killed by \([^ ]*\) .*/\1/p' tests/mutants/*.mutant)))
 COVERAGE_TESTS := $(filter $(foreach test,memory/% points/% executor/test_query% \
-    executor/test_guard% executor/test_ask%,$(OBJECTS_IN)/tests/$(test)),$(TESTS))
+    executor/test_guard% executor/test_ask% executor/test_hand_over% executor/test_slots%, \
+    $(OBJECTS_IN)/tests/$(test)),$(TESTS))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:

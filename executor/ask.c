@@ -101,6 +101,18 @@ static int64_t count_held(const ration_query *query)
     return rn_pool_count_charged(query->pool);
 }
 
+/* What its workers have in use, and with `promised` what was granted to their tickets: without what
+ * its claim adds, so that giving shows in it. */
+static int64_t count_used(const ration_query *query, bool promised)
+{
+    int64_t used = rn_load(&query->pool->direct);
+    for (rn_slot *slot = rn_pool_slot(query->pool); slot != NULL; slot = rn_slot_next(slot)) {
+        bool granted = rn_ticket_read(slot) == RN_TICKET_GRANTED;
+        used = rn_add(used, rn_slot_used(slot) - (granted && !promised ? slot->ticket.bytes : 0));
+    }
+    return used;
+}
+
 static bool is_giver(const ration_query *query)
 {
     return rn_load(&query->pool->givers) != 0;
@@ -109,15 +121,16 @@ static bool is_giver(const ration_query *query)
 /* What the query could write out; 0 when it cannot, or just has and nothing came of it. */
 static int64_t can_give(ration_query *query)
 {
-    int64_t held = count_held(query);
-    query->spent_bytes = RN_MIN(query->spent_bytes, held);
-    return held > query->spent_bytes ? rn_load(&query->spillable_bytes) : 0;
+    int64_t used = count_used(query, true);
+    query->spent_bytes = RN_MIN(query->spent_bytes, used);
+    return used > query->spent_bytes ? rn_load(&query->spillable_bytes) : 0;
 }
 
-/* From now until it answers, the most it held is what its answer is measured by. */
+/* From now until it answers, the most it used is what its answer is measured by. What it has been
+ * granted and not taken yet is not: it can only grow by that. */
 static void note_told(ration_query *query)
 {
-    query->told_bytes = RN_MAX(query->told_bytes, count_held(query));
+    query->told_bytes = RN_MAX(query->told_bytes, count_used(query, false) + 1);
 }
 
 static bool has_ended(const ration_query *query)
@@ -386,9 +399,9 @@ void rn_ask_gave(ration_query *query)
 {
     rn_ledger *ledger = rn_pool_ledger(query->pool);
     rn_ledger_lock(ledger);
-    int64_t held = count_held(query);
     if (query->told_bytes != 0) { /* else another worker has answered */
-        query->spent_bytes = held < query->told_bytes ? 0 : held;
+        bool freed = count_used(query, false) + 1 < query->told_bytes;
+        query->spent_bytes = freed ? 0 : count_used(query, true);
     }
     query->told_bytes = 0;
     rn_store(&query->want_bytes, 0);

@@ -144,6 +144,7 @@ ration_status rn_execution_open(ration_query *query, const rn_plan *plan, bool p
         rn_execution_close(execution);
         return status;
     }
+    rn_execution_publish(execution);
     *out_execution = execution;
     return RATION_OK;
 }
@@ -168,6 +169,7 @@ void rn_execution_publish(rn_execution *execution)
     const char *site = "";
     int64_t most = 0;
     int64_t spillable = 0;
+    bool spills = false;
     for (uint32_t i = 0; i < execution->plan->node_count; i++) {
         const rn_operator *op = &execution->operators[i];
         int64_t bytes = count_held(op);
@@ -175,10 +177,13 @@ void rn_execution_publish(rn_execution *execution)
             most = bytes;
             site = op->node->site;
         }
-        spillable += bytes > 0 && op->class_->spill != NULL ? bytes : 0;
+        bool can = op->class_ != NULL && op->class_->spill != NULL;
+        spillable += can ? bytes : 0;
+        spills |= can;
     }
     rn_query_publish(execution->worker.query, site, most);
-    rn_ask_can_spill(execution->worker.query, spillable);
+    /* What it will hold by the next time is not known: whoever may have something is asked. */
+    rn_ask_can_spill(execution->worker.query, spillable == 0 && spills ? INT64_MAX : spillable);
 }
 
 ration_status rn_execution_spill(rn_execution *execution, int64_t want_bytes)

@@ -109,6 +109,9 @@ ration_status ration_governor_open(const ration_limits *limits, ration_governor 
                                  .force_seq_cst = false};
     ration_status status = rn_ledger_open(&options, &governor->ledger);
     if (status == RATION_OK) {
+        rn_ledger_set_forked(governor->ledger, rn_query_after_fork);
+    }
+    if (status == RATION_OK) {
         status = open_pools(governor, limit_bytes);
     }
     if (status != RATION_OK) {

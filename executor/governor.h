@@ -31,20 +31,20 @@ struct ration_query {
     char name[RN_POOL_NAME_BYTES];
     int64_t
         status; /* ration_status; any worker sets it once by compare-and-swap, all read relaxed */
-    int64_t cancelled;    /* any thread sets, workers read relaxed at settle */
-    int64_t rows_left;    /* row budget not yet taken by workers; INT64_MAX = unlimited; atomic */
-    int64_t deadline_ns;  /* CLOCK_MONOTONIC; INT64_MAX = none; fixed at open */
+    int64_t cancelled;   /* any thread sets, workers read relaxed at settle */
+    int64_t rows_left;   /* row budget not yet taken by workers; INT64_MAX = unlimited; atomic */
+    int64_t deadline_ns; /* CLOCK_MONOTONIC; INT64_MAX = none; fixed at open */
     int64_t spillable_bytes; /* what its workers could write out; atomic */
-    int64_t want_bytes;      /* asked of it by others; written under the ledger's lock, read by all */
-    int64_t told_bytes;      /* charged when it was last asked to give; under the ledger's lock */
-    int64_t spent_bytes;     /* charged when giving last freed nothing: until it holds more, it cannot */
+    int64_t want_bytes;  /* asked of it by others; written under the ledger's lock, read by all */
+    int64_t told_bytes;  /* 1 + most used since it was asked to give; 0 = was not; so too */
+    int64_t spent_bytes; /* used when giving last freed nothing: until more is, it cannot; so too */
     pthread_mutex_t slots_lock; /* of the next five; the ledger's lock and `lock` may be asked for
                                    under it, not the other way round */
     rn_slot *slots[RN_QUERY_SLOTS_MAX]; /* NULL = a free place */
     int64_t peaks[RN_QUERY_SLOTS_MAX];  /* highest peak_bytes of slots that had the place before */
     uint64_t places;                    /* bit = the place is taken */
     int64_t rows_unsettled, bytes_unsettled; /* of returned slots, until the next slot takes them */
-    pthread_mutex_t lock; /* all below; never held while the ledger's lock is asked for */
+    pthread_mutex_t lock;     /* all below; never held while the ledger's lock is asked for */
     bool own_limit;           /* limit_bytes of its options; fixed at open */
     bool refused;             /* `refusal` is set */
     bool settled;             /* `refusal` is that of the sticky status, and stays */
@@ -78,6 +78,9 @@ static inline void rn_slot_expect_caller(rn_slot *slot)
     (void)slot;
 }
 #endif
+
+/* In the child of a fork: the locks of the query may be held by threads that are not there. */
+void rn_query_after_fork(void *owner);
 
 /* Keeps the slot's last refusal as the query's latest; does not stop the query. */
 void rn_query_note_refusal(ration_query *query, const rn_slot *slot, const char *site);

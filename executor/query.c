@@ -75,6 +75,15 @@ ration_status ration_query_open(ration_governor *governor, const ration_query_op
     return RATION_OK;
 }
 
+void rn_query_after_fork(void *owner)
+{
+    ration_query *query = (ration_query *)owner;
+    pthread_mutex_init(&query->lock, NULL);
+    pthread_mutex_init(&query->slots_lock, NULL);
+    query->told_bytes = 0;
+    rn_store(&query->want_bytes, 0);
+}
+
 void ration_query_cancel(ration_query *query)
 {
     rn_store(&query->cancelled, 1);

@@ -21,9 +21,10 @@
  * *refuse* is the final no.
  *
  * Promise: charged + credit <= limit at every instant, and a refusal proves charged + asked > limit
- * at one instant inside the call. Only ration_slot_charge (bytes that exist already, counted as
- * `unchecked_bytes`) or a lowered limit can put a pool above its limit; then nothing is granted
- * until it is below again.
+ * at one instant inside the call, counting as charged what is promised to claims and to those who
+ * wait. Only ration_slot_charge (bytes that exist already, counted as `unchecked_bytes`) or a
+ * lowered limit can put a pool above its limit; then nothing new is granted until it is below again
+ * (what a claim covers was granted before).
  *
  * Conventions. Byte amounts are int64_t. Functions that can fail return ration_status and leave
  * their out-parameters untouched on failure. `error` may be NULL. Strings are UTF-8, copied, never
@@ -156,8 +157,8 @@ typedef struct ration_query ration_query;
 
 /* What one worker may charge for one query. One owner at a time; every other thread only reads
  * `used` and, under the governor's lock, writes `limit` and `floor`. The first three words live
- * alone on a line pair, so that owners never share one. Equation while no recall is under way:
- * credit = limit - used >= 0. */
+ * alone on a line pair, so that owners never share one. Equation between two
+ * charges, while no recall is under way: credit = limit - used >= 0. */
 typedef struct ration_slot {
     int64_t used __attribute__((aligned(128))); /* owner writes, all read, relaxed */
     int64_t limit; /* written under the lock; INT64_MIN while a recall reads */
@@ -171,7 +172,7 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_slot_charge_slow(ration_slot
                                                                      int64_t bytes, bool published);
 RATION_PUBLIC void ration_slot_release_slow(ration_slot *slot);
 
-/* Charges `bytes` (>= 0), or refuses and charges nothing. Owner only.
+/* Charges `bytes` (>= 0), or refuses and charges nothing; INT64_MAX is always refused. Owner only.
  * Errors: QUERY_LIMIT, GROUP_LIMIT, GLOBAL_LIMIT, DATA_LIMIT; details by ration_query_refusal.
  * Cost: two loads, one store, no read-modify-write, no lock while credit lasts.
  * The published-counter protocol and its proof: memory/slot.c. */
@@ -300,8 +301,8 @@ RATION_PUBLIC void ration_pool_set_soft_limit(ration_pool *pool, int64_t soft_li
  * credit that is out below the pool, and never late. Any thread; two loads. */
 RATION_PUBLIC bool ration_pool_is_high(const ration_pool *pool);
 /* Gives back `bytes` (>= 0) that a guard handed to this pool (ration_guard_hand_to_pool). Any
- * thread; cannot fail. More than the pool holds is a fault, and nothing is given back. Cost: the
- * lock. */
+ * thread; cannot fail. More than the pool is granted is a fault, and nothing is given back. Cost:
+ * the lock. */
 RATION_PUBLIC void ration_pool_release(ration_pool *pool, int64_t bytes);
 /* "root/queries/q17"; writes at most `capacity` bytes with the NUL. */
 RATION_PUBLIC void ration_pool_path(const ration_pool *pool, char *text, size_t capacity);

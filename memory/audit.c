@@ -12,9 +12,9 @@
 int64_t rn_pool_count_charged(ration_pool *top)
 {
     const ration_pool *retained = rn_pool_ledger(top)->retained;
-    if (rn_pool_is_drained(top)) {
-        bool retains = retained != NULL && rn_pool_is_below(retained, top);
-        return rn_load(&top->granted) - (retains ? rn_load(&retained->direct) : 0);
+    bool retains = retained != NULL && rn_load(&retained->direct) != 0;
+    if (rn_pool_is_drained(top) && !(retains && rn_pool_is_below(retained, top))) {
+        return rn_load(&top->granted);
     }
     for (ration_pool *pool = rn_pool_first_leaf(top);; pool = rn_pool_next_up(pool, top)) {
         int64_t sum = rn_add(pool->below, pool == retained ? 0 : rn_load(&pool->direct));
@@ -110,9 +110,10 @@ void rn_ledger_recount(rn_ledger *ledger)
     }
 }
 
-static bool agree(const rn_slot *slot, bool drained)
+static bool agree(const rn_slot *slot, bool drained, bool unordered)
 {
-    return rn_load(&slot->hot.limit) == slot->granted_bytes &&
+    int64_t limit = rn_load(&slot->hot.limit);
+    return (limit == slot->granted_bytes || (unordered && limit == RN_SLOT_CLOSED)) &&
            (!drained || rn_load(&slot->hot.floor) == INT64_MAX);
 }
 
@@ -121,9 +122,10 @@ static bool check_pool(const ration_pool *pool, rn_text *text)
 {
     parts sums = add_up(pool);
     int64_t granted = rn_load(&pool->granted);
+    bool unordered = rn_pool_ledger(pool)->unordered;
     const char *what = NULL;
     for (const rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
-        if (!agree(slot, rn_pool_is_drained(pool))) {
+        if (!agree(slot, rn_pool_is_drained(pool), unordered)) {
             what = "a slot's words disagree with the ledger";
         }
     }
@@ -133,9 +135,9 @@ static bool check_pool(const ration_pool *pool, rn_text *text)
         what = "granted is not the greater of held and claim";
     } else if (sums.slots_below != rn_load(&pool->slots_below)) {
         what = "slots_below is wrong";
-    } else if (rn_pool_room(pool) < 0 && !rn_pool_is_drained(pool)) {
+    } else if (rn_pool_room(pool) < 0 && !rn_pool_is_drained(pool) && !unordered) {
         what = "granted is above the limit";
-    } else if (rn_load(&pool->waiting) != 0 && !rn_pool_is_drained(pool)) {
+    } else if (rn_load(&pool->waiting) != 0 && !rn_pool_is_drained(pool) && !unordered) {
         what = "somebody waits, and slots have credit";
     }
     if (what == NULL) {

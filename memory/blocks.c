@@ -6,8 +6,8 @@
  * Touching a page for the first time costs more than everything else here together, so blocks of
  * the four small sizes are kept when freed, in one list per size, linked through their first word.
  * A kept block moves, under one lock, from the slot that had it to the pool `retained`: the root's
- * granted does not change, so it can never be refused there. The next block of that size moves it
- * back. When a limit needs the bytes the ledger calls the purge hook.
+ * granted does not change, unless a claim covers the block: then it must have the room. The next
+ * block of that size moves it back. When a limit needs the bytes the ledger calls the purge hook.
  *
  *   1. retained pool's direct bytes = bytes in the lists, whenever the ledger's lock is free.
  *   2. A mapped block is charged to a slot, or in a list; it is charged before it is mapped,

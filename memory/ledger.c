@@ -12,10 +12,12 @@
  * others). Fixed at open, in every slot; `ration limits --explain` shows it.
  *
  * fork: handlers hold the locks of all ledgers while the process is copied, so that the child finds
- * them whole. In the child no other thread exists: what its slots had published without being
- * granted is taken back, idle credit goes home and the queue is emptied; bytes that were charged
- * stay charged until whoever owns them gives them back or closes. The registration for membarrier
- * is inherited.
+ * them whole. In the child no other thread exists: what its slots had published and was not covered
+ * is taken back, idle credit goes home and the queue is emptied; bytes that were charged stay
+ * charged until whoever owns them gives them back or closes. The registration for membarrier is
+ * inherited. The handlers are registered before main, so that those of the host, registered later,
+ * run before the locks are taken and after they are free. fork from a signal handler that
+ * interrupted this library does not return.
  *
  * Cancellation: no function of memory/ is a cancellation point while it holds the lock, but for a
  * purge hook's system calls, which are none. Asynchronous cancellation is not supported, as by the
@@ -71,7 +73,6 @@ void rn_ledger_free(rn_ledger *ledger, void *memory, size_t bytes)
 /* ----------------------------------------------------------------------------------------- fork */
 
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t all_once = PTHREAD_ONCE_INIT;
 static rn_ledger *all; /* of this process; under all_lock */
 
 static void lock_all(void)
@@ -110,14 +111,17 @@ static void go_on_in_child(void)
             for (rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
                 take_credit_home(slot);
             }
-            rn_pool_count_givers(pool, -rn_load(&pool->givers));
+            rn_store(&pool->givers, 0);
             pool->drained = true;
+            if (pool->owner != NULL && ledger->forked != NULL) {
+                ledger->forked(pool->owner);
+            }
         }
     }
     unlock_all();
 }
 
-static void install_fork_handlers(void)
+__attribute__((constructor)) static void install_fork_handlers(void)
 {
     int failed = pthread_atfork(lock_all, unlock_all, go_on_in_child);
     (void)rn_never(failed != 0);
@@ -125,7 +129,6 @@ static void install_fork_handlers(void)
 
 static void enroll(rn_ledger *ledger)
 {
-    (void)pthread_once(&all_once, install_fork_handlers);
     pthread_mutex_lock(&all_lock);
     ledger->sibling = all;
     all = ledger;
@@ -197,6 +200,13 @@ void rn_ledger_close(rn_ledger *ledger)
 bool rn_ledger_uses_membarrier(const rn_ledger *ledger)
 {
     return ledger->membarrier;
+}
+
+void rn_ledger_set_forked(rn_ledger *ledger, void (*forked)(void *owner))
+{
+    rn_ledger_lock(ledger);
+    ledger->forked = forked;
+    rn_ledger_unlock(ledger);
 }
 
 /* ------------------------------------------------------------------------------------- purging */

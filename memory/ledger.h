@@ -54,7 +54,7 @@ typedef struct rn_ticket {
     int64_t bytes;                /* asked for */
     int64_t sequence;             /* tickets of the ledger until this one */
     int64_t state;                /* rn_ticket_state; 0 = not in the queue */
-    sem_t wake;                   /* posted when `state` leaves RN_TICKET_WAITING */
+    sem_t wake;                   /* posted when a waiting ticket is granted, or is to ask again */
     void (*call)(void *argument); /* the same for hosts that do not sleep; may be NULL */
     void *argument;
 } rn_ticket;
@@ -102,6 +102,9 @@ RATION_NODISCARD ration_status rn_ledger_open(const rn_ledger_options *options,
  * see ledger.c. */
 void rn_ledger_close(rn_ledger *ledger);
 bool rn_ledger_uses_membarrier(const rn_ledger *ledger);
+/* `forked` is called in the child of a fork for the owner of every pool that has one: its locks may
+ * be held by threads the child does not have. */
+void rn_ledger_set_forked(rn_ledger *ledger, void (*forked)(void *owner));
 /* `purge` gives back retained pages until `wanted_bytes` are freed or none are left, and returns
  * the bytes; called under the lock when a pool that contains `retained` is full. blocks.c sets it.
  */
@@ -123,10 +126,12 @@ void rn_pool_close(ration_pool *pool);
 void rn_pool_set_limit(ration_pool *pool, int64_t limit_bytes);
 int64_t rn_pool_limit(const ration_pool *pool);
 /* Makes the claim `bytes` (0 gives it up): charged here and above at once, asked for as any charge.
- * False = refused, the claim is as it was, and `*no` says by whom. */
+ * A larger claim is also refused where a pool on the way is above its limit or somebody waits: it
+ * would keep what they need. False = refused, the claim is as it was, and `*no` says by whom. */
 RATION_NODISCARD bool rn_pool_try_claim(ration_pool *pool, int64_t bytes, rn_no *no);
-/* Moves the pool with all below it under `parent`, which must not be below it. Any load. Its idle
- * credit is recalled first. False = a limit on the new way has no room, nothing moved. */
+/* Moves the pool with all below it under `parent`. Any load. Its idle credit is recalled first.
+ * False = a limit on the new way has no room, nothing moved; or `parent` is below it, which is a
+ * fault. */
 RATION_NODISCARD bool rn_pool_set_parent(ration_pool *pool, ration_pool *parent, rn_no *no);
 /* What one slot of `pool` may take without thinking of the others: room / (2 x slots), least over
  * the pools on the way to the root; not positive when a limit was cut. Takes the lock. */
@@ -186,7 +191,7 @@ RATION_NODISCARD static inline ration_status rn_slot_draw(rn_slot *slot, int64_t
 #endif
 }
 
-/* Owner only, between two charges: does used <= limit hold (I3)? */
+/* Owner only, between two charges: does used <= limit hold (I4)? */
 bool rn_slot_check(rn_slot *slot);
 
 /* Charges or releases a pool directly, without a slot, under the lock. `*no` says who refused. */

@@ -100,12 +100,10 @@ void rn_pool_trim_unchecked(ration_pool *pool)
     rn_store(&pool->unchecked, RN_MIN(rn_load(&pool->unchecked), above));
 }
 
-void rn_pool_grant(ration_pool *pool, int64_t bytes)
+/* Adds `bytes` to held from `pool` up to `top` (not included); returns what arrives there. */
+static int64_t grant_below(ration_pool *pool, const ration_pool *top, int64_t bytes)
 {
-    rn_ledger *ledger = rn_pool_ledger(pool);
-    /* What a claim covers passes those who wait, and may block them elsewhere. */
-    bool freed = bytes < 0 || rn_queue_first(ledger) != NULL;
-    for (; pool != NULL && bytes != 0; pool = rn_pool_parent(pool)) {
+    for (; pool != top && bytes != 0; pool = rn_pool_parent(pool)) {
         int64_t need = rn_pool_need(pool, bytes);
         int64_t granted = rn_load(&pool->granted) + need;
         rn_store(&pool->held, rn_load(&pool->held) + bytes);
@@ -118,13 +116,40 @@ void rn_pool_grant(ration_pool *pool, int64_t bytes)
         }
         bytes = need;
     }
-    ledger->freed |= freed;
+    return bytes;
+}
+
+void rn_pool_grant(ration_pool *pool, int64_t bytes)
+{
+    rn_ledger *ledger = rn_pool_ledger(pool);
+    (void)grant_below(pool, NULL, bytes);
+    /* What a claim covers passes those who wait, and may block them elsewhere. */
+    ledger->freed |= bytes < 0 || (bytes > 0 && rn_queue_first(ledger) != NULL);
 }
 
 void rn_pool_grant_direct(ration_pool *pool, int64_t bytes)
 {
     rn_store(&pool->direct, rn_add(rn_load(&pool->direct), bytes));
     rn_pool_grant(pool, bytes);
+}
+
+static ration_pool *find_common(ration_pool *one, const ration_pool *other)
+{
+    while (one != NULL && !rn_pool_is_below(other, one)) {
+        one = rn_pool_parent(one);
+    }
+    return one;
+}
+
+void rn_pool_move_held(ration_pool *from, int64_t lost, ration_pool *to, int64_t gained)
+{
+    ration_pool *common = find_common(from, to);
+    int64_t less = grant_below(from, common, -lost);
+    int64_t more = grant_below(to, common, gained);
+    if (common != NULL) {
+        (void)grant_below(common, NULL, less + more);
+    }
+    rn_pool_ledger(to)->freed = true;
 }
 
 /* What a change of held by `bytes` at `pool` comes to when it arrives at `top`. */
@@ -134,14 +159,6 @@ static int64_t carry(const ration_pool *pool, const ration_pool *top, int64_t by
         bytes = rn_pool_need(pool, bytes);
     }
     return bytes;
-}
-
-static const ration_pool *find_common(const ration_pool *one, const ration_pool *other)
-{
-    while (one != NULL && !rn_pool_is_below(other, one)) {
-        one = rn_pool_parent(one);
-    }
-    return one;
 }
 
 ration_pool *rn_pool_find_full(const rn_move *move, int64_t *out_need)
@@ -251,31 +268,48 @@ bool ration_pool_is_high(const ration_pool *pool)
     return rn_load(&pool->granted) >= rn_load(&pool->soft);
 }
 
+/* Room for a claim of `bytes`, which is more than there was. It may not lower what others wait for,
+ * nor keep a pool above a limit that was cut. */
+static bool make_room_for_claim(ration_pool *pool, int64_t bytes, rn_no *no)
+{
+    int64_t more;
+    do { /* again when pages were purged below the pool itself: then it needs more than it did */
+        more = RN_MAX(rn_load(&pool->held), bytes) - rn_load(&pool->granted);
+        ration_pool *full =
+            bytes > rn_load(&pool->limit) || more > rn_pool_room(pool) ? pool : NULL;
+        for (ration_pool *at = pool; at != NULL && full == NULL; at = rn_pool_parent(at)) {
+            full = rn_pool_room(at) < 0 || rn_load(&at->waiting) != 0 ? at : NULL;
+        }
+        if (full != NULL) {
+            rn_pool_refuse(full, bytes, more, no);
+            return false;
+        }
+        rn_move move = {.to = rn_pool_parent(pool), .bytes = more};
+        if (move.to != NULL && more > 0 && !rn_pool_make_room(&move, no)) {
+            return false;
+        }
+    } while (more != RN_MAX(rn_load(&pool->held), bytes) - rn_load(&pool->granted));
+    return true;
+}
+
 bool rn_pool_try_claim(ration_pool *pool, int64_t bytes, rn_no *no)
 {
     rn_assert(bytes >= 0);
     *no = (rn_no){0};
     rn_ledger *ledger = rn_pool_ledger(pool);
-    ration_pool *parent = rn_pool_parent(pool);
     rn_ledger_lock(ledger);
-    (void)rn_pool_drain(pool); /* so that held does not change while room is made above */
-    int64_t granted = RN_MAX(rn_load(&pool->held), bytes);
-    int64_t more = granted - rn_load(&pool->granted);
-    bool claimed = more <= RN_MAX(rn_pool_room(pool), 0); /* giving it up is never refused */
-    if (!claimed) {
-        rn_pool_refuse(pool, bytes, more, no);
-    } else if (parent != NULL && more > 0) {
-        rn_move move = {.to = parent, .bytes = more};
-        claimed = rn_pool_make_room(&move, no);
-    }
+    (void)rn_pool_drain(pool); /* so that no recall above changes what it holds */
+    bool claimed = bytes <= rn_load(&pool->claim) || make_room_for_claim(pool, bytes, no);
     if (claimed) {
+        int64_t granted = RN_MAX(rn_load(&pool->held), bytes);
+        int64_t more = granted - rn_load(&pool->granted);
         rn_store(&pool->claim, bytes);
         rn_store(&pool->granted, granted);
         rn_store(&pool->peak, RN_MAX(rn_load(&pool->peak), granted));
-        rn_pool_grant(parent == NULL ? pool : parent, parent == NULL ? 0 : more);
-        ledger->freed |= more < 0;
-    }
-    if (!claimed) {
+        rn_pool_trim_unchecked(pool);
+        (void)grant_below(rn_pool_parent(pool), NULL, more);
+        ledger->freed = true;
+    } else {
         rn_pool_count_refusal(no);
     }
     rn_ledger_unlock(ledger);
@@ -291,32 +325,41 @@ void rn_pool_count_slots(ration_pool *pool, int64_t count)
     }
 }
 
+/* Room on the way of a new parent for all the pool is granted, which a purge below it may change.
+ */
+static bool make_room_above(ration_pool *pool, ration_pool *parent, rn_no *no)
+{
+    rn_move move = {.to = parent, .from = rn_pool_parent(pool)};
+    bool fits;
+    do {
+        move.bytes = rn_load(&pool->granted);
+        fits = rn_pool_make_room(&move, no);
+    } while (move.bytes != rn_load(&pool->granted));
+    return fits;
+}
+
 bool rn_pool_set_parent(ration_pool *pool, ration_pool *parent, rn_no *no)
 {
-    rn_assert(!rn_pool_is_below(parent, pool));
     *no = (rn_no){0};
     rn_ledger *ledger = rn_pool_ledger(pool);
     rn_ledger_lock(ledger);
+    bool sane = !rn_never(rn_pool_is_below(parent, pool));
     (void)rn_pool_drain(pool);
-    ration_pool *old = rn_pool_parent(pool);
-    int64_t bytes = rn_load(&pool->granted);
-    rn_move move = {.to = parent, .from = old, .bytes = bytes};
-    bool moved = rn_pool_make_room(&move, no);
+    bool moved = sane && make_room_above(pool, parent, no);
     if (moved) {
+        ration_pool *old = rn_pool_parent(pool);
         int64_t slots = rn_load(&pool->slots_below);
         int64_t givers = rn_load(&pool->givers);
+        int64_t bytes = rn_load(&pool->granted);
         rn_pool_count_slots(old, -slots);
         rn_pool_count_givers(old, -givers);
-        rn_pool_grant(old, -bytes);
         unlink_pool(pool);
         link_pool(pool, parent);
-        rn_pool_grant(parent, bytes);
+        rn_pool_move_held(old, bytes, parent, bytes);
         rn_pool_count_givers(parent, givers);
         rn_pool_count_slots(parent, slots);
-        pool->drained = true;
         rn_queue_stop_at(pool);
-    }
-    if (!moved) {
+    } else if (sane) {
         rn_pool_count_refusal(no);
     }
     rn_ledger_unlock(ledger);

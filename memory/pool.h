@@ -24,8 +24,10 @@ struct rn_ledger {
     int64_t chunk_bytes_max;
     int64_t pass;    /* over the queue; marks the pools it has looked at */
     bool membarrier; /* fixed at open */
+    bool unordered;  /* a recall found no barrier: slots may be closed while the lock is free */
     bool freed;      /* bytes came free since the lock was taken: the queue may move */
     bool stale;      /* the queue has changed since it was last looked at */
+    void (*forked)(void *owner); /* in the child of a fork, for every pool that has an owner */
     int64_t (*purge)(void *argument, int64_t wanted_bytes);
     void *purge_argument;   /* rn_blocks */
     ration_pool *retained;  /* what `purge` frees is charged here */
@@ -124,12 +126,16 @@ ration_pool *rn_pool_next_up(ration_pool *pool, const ration_pool *top);
 void rn_pool_grant(ration_pool *pool, int64_t bytes);
 /* The same for bytes charged without a slot. */
 void rn_pool_grant_direct(ration_pool *pool, int64_t bytes);
+/* Held of `from` shrinks by `lost` while held of `to` grows by `gained`, in one step: pools above
+ * both see the difference only. Limits have been compared. */
+void rn_pool_move_held(ration_pool *from, int64_t lost, ration_pool *to, int64_t gained);
+
 /* An ask, as the tree sees it. */
 typedef struct rn_move {
     ration_pool *to;
-    const ration_pool *from; /* loses as much as `to` gains; NULL = the bytes are new */
-    const rn_slot *slot;     /* that asks: its credit and its ticket count; NULL = nobody's do */
-    bool promised;           /* to its ticket: credit does not count, see queue.c */
+    ration_pool *from;   /* loses as much as `to` gains; NULL = the bytes are new */
+    const rn_slot *slot; /* that asks: its credit and its ticket count; NULL = nobody's do */
+    bool promised;       /* to its ticket: credit does not count, see queue.c */
     int64_t bytes;
 } rn_move;
 

@@ -108,6 +108,7 @@ static void wake(rn_slot *slot, rn_ticket_state state)
 void rn_ticket_enter(rn_slot *slot, const rn_no *no)
 {
     rn_ledger *ledger = ticket_ledger(slot);
+    rn_assert(rn_ticket_read(slot) != RN_TICKET_GRANTED);
     if (rn_ticket_read(slot) == RN_TICKET_NONE) {
         slot->ticket.sequence = ++ledger->tickets;
         append(ledger, slot);
@@ -219,7 +220,6 @@ void rn_pool_count_givers(ration_pool *pool, int64_t count)
  * then `freed` is set again. */
 static void serve(rn_ledger *ledger)
 {
-    ledger->pass += 1;
     rn_slot *next;
     for (rn_slot *slot = rn_queue_first(ledger); slot != NULL; slot = next) {
         next = rn_queue_next(slot);

@@ -27,8 +27,9 @@ static inline rn_ticket_state rn_ticket_read(const rn_slot *slot)
  * CLOCK_MONOTONIC (INT64_MAX = none); returns its state then. Owner only, without the lock. A
  * cancellation point: the slot stays in the queue until it leaves or closes. */
 rn_ticket_state rn_ticket_wait(rn_slot *slot, int64_t deadline_ns);
-/* `call` is made under the lock whenever the state leaves RN_TICKET_WAITING: it may post, write to
- * a pipe or set a flag, and must not come back into the ledger. Owner only, while not waiting. */
+/* `call` is made under the lock when a waiting ticket is granted or its owner is to ask again: it
+ * may post, write to a pipe or set a flag, and must not come back into the ledger. Owner only,
+ * while not waiting. */
 void rn_ticket_on_wake(rn_slot *slot, void (*call)(void *argument), void *argument);
 
 /* ---- with the lock held */

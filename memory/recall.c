@@ -29,10 +29,14 @@
  * lock and takes it home itself. With `floor` stored after R a release could slip between the two:
  * its slot kept credit in a pool that says it has none, for as long as the owner was idle.
  *
- * Proof that a refusal is true. At M no owner below the refusing pool can charge without the lock,
- * and releases only lower `used`: charged at M is at least the sum read at R. If that sum + asked >
- * limit, it was so at M, inside this call. What a claim has charged and nobody holds yet, and what
- * is free at a pool where somebody waits, is charged in this sense: both are promised.
+ * Proof that a refusal is true. Take the instant after the last R. Every slot below the refusing
+ * pool has limit = granted = the `used` that was read, or less if it read more than was granted,
+ * and no new charge passes its first comparison. What R read and granted covers will be granted:
+ * either its owner's second comparison finds it covered, or the owner comes for the lock and finds
+ * nothing missing. A release counts when it gets the lock (its floor is INT64_MAX), and this call
+ * holds it. So granted = charged at that instant, inside this call, and granted + asked > limit.
+ * What a claim has charged and nobody holds yet, and what is free at a pool where somebody waits,
+ * is charged in this sense: both are promised.
  *
  * Which processors. The owner needs one thing of the machine: that its store of `used` and its next
  * load are not reordered around p. The compiler barrier keeps them in program order in the machine
@@ -50,8 +54,10 @@
  *
  * When the kernel refuses the barrier that it granted at open (a filter installed since), the
  * recaller visits every processor it may run on: where it arrives, whoever ran there has been
- * switched out, which is a full barrier. If that is refused too, nothing may be concluded and no
- * credit is touched: never over, but a refusal may then be false; it is counted as a fault.
+ * switched out, which is a full barrier. If that is refused too, nothing may be concluded: the
+ * slots stay closed, and the credit of each goes home when its owner next comes for the lock
+ * (slot.c). Never over, but a refusal may then be false by the credit of owners who are idle; each
+ * such recall is counted as a fault.
  *
  * A drained pool (flag `drained`) stays so after the recall: its slots hold limit = used, and floor
  * = INT64_MAX sends each release through the lock, where its credit goes home. A release takes
@@ -155,16 +161,13 @@ int64_t rn_pool_drain(ration_pool *top)
     for (ration_pool *pool = top; pool != NULL; pool = rn_pool_next(pool, top)) {
         int64_t credit = 0;
         for (rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
-            if (ordered) {
-                credit += open_slot_at_used(ledger, slot);
-            } else {
-                rn_slot_set_granted(slot, slot->granted_bytes);
-            }
+            credit += ordered ? open_slot_at_used(ledger, slot) : 0;
         }
         rn_pool_grant(pool, -credit);
         home += credit;
     }
     top->drained = ordered;
+    ledger->unordered |= !ordered;
     return home;
 }
 
@@ -219,8 +222,7 @@ ration_pool *rn_pool_find_full_at_last(const rn_move *move, int64_t *out_need, r
         ration_pool *full = rn_pool_find_full(move, out_need);
         /* More than the limit is refused whatever is charged: nobody is disturbed for it. What was
          * shed once has nothing left to give, and the way below a full pool only got wider. */
-        if (RN_LIKELY(full == NULL) || full == shed || *out_need == INT64_MAX ||
-            move->bytes > rn_load(&full->limit)) {
+        if (RN_LIKELY(full == NULL) || full == shed || move->bytes > rn_load(&full->limit)) {
             return full;
         }
         rn_pool_shed(full, *out_need, no);

@@ -25,9 +25,9 @@
 
 /* The pools from a slot's to the root, seen in one walk. */
 typedef struct way {
-    int64_t chunk; /* that may be granted; 0 while somebody waits */
+    int64_t chunk; /* that may be granted; 0 when shut */
     int64_t spare; /* least room of a pool, less what it needs; negative = there is no room */
-    bool waiting;  /* somebody does, at one of the pools */
+    bool shut;     /* somebody waits at one of the pools, or it is above its limit */
     bool drained;
 } way;
 
@@ -37,20 +37,24 @@ static way look_up(ration_pool *pool, int64_t missing)
     int64_t most = rn_pool_ledger(pool)->chunk_bytes_max;
     int64_t now_ns = missing > 0 ? rn_clock_coarse_ns() : 0;
     way seen = {.chunk = most, .spare = INT64_MAX};
+    int64_t covered = 0; /* by claims: charged above already, so it takes no room there */
     for (int64_t need = missing; pool != NULL; pool = rn_pool_parent(pool)) {
+        covered += RN_MAX(rn_add(rn_load(&pool->claim) - rn_load(&pool->held), -need), 0);
         need = need > 0 ? rn_pool_need(pool, need) : 0;
         if (need > 0) {
             rn_store(&pool->asked_ns, now_ns);
         }
-        int64_t left = rn_add(rn_pool_room(pool), -need);
+        int64_t room = rn_pool_room(pool);
+        int64_t left = rn_add(room + covered, -need);
         if (left < pool->far_bytes) { /* far from the limit nothing is divided */
             seen.chunk = RN_MIN(seen.chunk, left / (2 * rn_load(&pool->slots_below)));
         }
         seen.spare = RN_MIN(seen.spare, left);
-        seen.waiting |= rn_load(&pool->waiting) != 0;
+        seen.shut |= rn_load(&pool->waiting) != 0 || room < 0;
         seen.drained |= pool->drained;
     }
-    seen.chunk = seen.waiting ? 0 : RN_MIN(RN_MAX(seen.chunk, CHUNK_BYTES_MIN), most);
+    seen.drained |= seen.shut;
+    seen.chunk = seen.shut ? 0 : RN_MIN(RN_MAX(seen.chunk, CHUNK_BYTES_MIN), most);
     return seen;
 }
 
@@ -84,7 +88,7 @@ ration_status rn_slot_charge_locked(rn_slot *slot, int64_t bytes, rn_no *no)
     if (missing > 0) {
         ration_pool *pool = rn_slot_pool(slot);
         way seen = look_up(pool, missing);
-        if (RN_UNLIKELY(seen.spare < 0 || seen.waiting || missing == INT64_MAX)) {
+        if (RN_UNLIKELY(seen.spare < 0 || seen.shut || missing == INT64_MAX)) {
             rn_move move = {.to = pool, .slot = slot, .bytes = bytes};
             *no = (rn_no){0};
             if (!rn_pool_make_room(&move, no)) {
@@ -129,6 +133,17 @@ static rn_ledger *lock_for(rn_slot *slot)
     return ledger;
 }
 
+/* A recall that found no barrier leaves the slot closed: its credit goes home when the owner comes,
+ * who does not charge meanwhile. */
+static void bring_home(rn_slot *slot)
+{
+    int64_t credit = slot->granted_bytes - rn_slot_used(slot);
+    if (RN_UNLIKELY(rn_load(&slot->hot.limit) == RN_SLOT_CLOSED)) {
+        rn_slot_set_granted(slot, slot->granted_bytes - credit);
+        rn_pool_grant(rn_slot_pool(slot), -credit);
+    }
+}
+
 ration_status ration_slot_charge_slow(ration_slot *slot, int64_t bytes, bool published)
 {
     rn_slot *self = rn_slot_of(slot);
@@ -138,6 +153,7 @@ ration_status ration_slot_charge_slow(ration_slot *slot, int64_t bytes, bool pub
         rn_store(&slot->used, rn_load(&slot->used) - bytes);
     }
     (void)rn_never(rn_load(&slot->used) > self->granted_bytes); /* I4, which refilling would hide */
+    bring_home(self);
     rn_no no;
     ration_status status = rn_slot_charge_locked(self, bytes, &no);
     if (status != RATION_OK && self->patient) {
@@ -158,19 +174,19 @@ ration_status ration_slot_try_charge_between(ration_slot *slot, int64_t at_least
         *out_charged = up_to;
         return RATION_OK;
     }
-    int64_t bytes = up_to;
     rn_ledger *ledger = lock_for(self);
+    int64_t bytes = RN_MIN(up_to, INT64_MAX - RN_MAX(rn_slot_used(self), 0));
     for (const ration_pool *pool = rn_slot_pool(self); pool != NULL; pool = rn_pool_parent(pool)) {
         bytes = RN_MIN(bytes, rn_load(&pool->limit));
     }
     bytes = RN_MAX(bytes, at_least);
-    /* Each refusal comes after all credit below its pool came home: what that pool has left is all
-     * there is. The next attempt passes it, so there are at most as many as pools on the way. */
+    /* Each refusal comes after all credit below its pool came home: what that pool has left, or a
+     * claim below it covers, is all there is. The next attempt passes that pool. */
     rn_no no;
     ration_status status = rn_slot_charge_locked(self, bytes, &no);
     while (status != RATION_OK && bytes > at_least) {
-        int64_t excess = RN_MAX(rn_add(no.needed_bytes, -rn_pool_room(no.pool)), 1);
-        bytes = no.waiting > 0 ? at_least : RN_MAX(rn_add(bytes, -excess), at_least);
+        int64_t room = no.waiting > 0 ? 0 : RN_MAX(rn_pool_room(no.pool), 0);
+        bytes = RN_MAX(rn_add(bytes, -RN_MAX(no.needed_bytes - room, 1)), at_least);
         status = rn_slot_charge_locked(self, bytes, &no);
     }
     if (status != RATION_OK) {
@@ -180,6 +196,14 @@ ration_status ration_slot_try_charge_between(ration_slot *slot, int64_t at_least
     RN_TRY(status);
     *out_charged = bytes;
     return RATION_OK;
+}
+
+static const ration_pool *root_of(const ration_pool *pool)
+{
+    while (rn_pool_parent(pool) != NULL) {
+        pool = rn_pool_parent(pool);
+    }
+    return pool;
 }
 
 void ration_slot_charge(ration_slot *slot, int64_t bytes)
@@ -197,6 +221,10 @@ void ration_slot_charge(ration_slot *slot, int64_t bytes)
             rn_pool_shed(pool, bytes, &no);
         }
         int64_t missing = rn_slot_missing(self, bytes);
+        if (rn_never(rn_pool_need(root_of(own), missing) == INT64_MAX)) {
+            rn_ledger_unlock(ledger);
+            return; /* more than can be counted */
+        }
         rn_pool_grant(own, missing);
         rn_slot_set_granted(self, self->granted_bytes + missing);
         rn_store(&slot->used, rn_load(&slot->used) + bytes);
@@ -216,6 +244,7 @@ void ration_slot_release_slow(ration_slot *slot)
     rn_slot *self = rn_slot_of(slot);
     ration_pool *pool = rn_slot_pool(self);
     rn_ledger *ledger = lock_for(self);
+    bring_home(self);
     way seen = look_up(pool, 0);
     int64_t credit = self->granted_bytes - rn_slot_used(self);
     int64_t keep = seen.drained ? 0 : rn_multiply(KEEP_CHUNKS, seen.chunk);
@@ -303,8 +332,8 @@ bool rn_slot_hand_over(rn_slot *slot, ration_pool *pool, int64_t bytes)
     }
     rn_store(&slot->hot.used, rn_slot_used(slot) - bytes);
     rn_slot_set_granted(slot, slot->granted_bytes - bytes);
-    rn_pool_grant(own, -bytes);
-    rn_pool_grant_direct(pool, bytes);
+    rn_store(&pool->direct, rn_load(&pool->direct) + bytes);
+    rn_pool_move_held(own, bytes, pool, bytes);
     way seen = look_up(own, 0);
     set_floor(slot, &seen);
     return true;
@@ -322,8 +351,8 @@ bool rn_slot_take_over(rn_slot *slot, ration_pool *pool, int64_t bytes)
         return false;
     }
     int64_t missing = rn_slot_missing(slot, bytes);
-    rn_pool_grant_direct(pool, -bytes);
-    rn_pool_grant(own, missing);
+    rn_store(&pool->direct, rn_load(&pool->direct) - bytes);
+    rn_pool_move_held(pool, bytes, own, missing);
     rn_slot_set_granted(slot, slot->granted_bytes + missing);
     rn_store(&slot->hot.used, rn_slot_used(slot) + bytes);
     way seen = look_up(own, 0);

@@ -36,6 +36,7 @@ START_TEST(test_limits__defaults_are_the_documented_ones)
     ck_assert_int_eq(limits.query_limit_bytes, 0);
     ck_assert_int_eq(limits.query_rows_max, 0);
     ck_assert_int_eq(limits.query_time_ms_max, 0);
+    ck_assert_int_eq(limits.query_wait_ms_max, 10000);
     ck_assert_int_eq(limits.max_row_bytes, 65536);
     ck_assert_int_eq(limits.chunk_bytes_max, MIB);
     ck_assert_int_eq(limits.check_interval, 1024);
@@ -93,6 +94,7 @@ START_TEST(test_limits__reads_every_key)
                      "query_limit_bytes: 100000000\n"
                      "query_rows_max: 9223372036854775807\n"
                      "query_time_ms_max: 30000\n"
+                     "query_wait_ms_max: 1\n"
                      "max_row_bytes: 4096\n"
                      "chunk_bytes_max: 64MiB\n"
                      "check_bytes: 1.5MiB\n"),
@@ -106,6 +108,7 @@ START_TEST(test_limits__reads_every_key)
     ck_assert_int_eq(limits.query_limit_bytes, 100000000);
     ck_assert_int_eq(limits.query_rows_max, INT64_MAX);
     ck_assert_int_eq(limits.query_time_ms_max, 30000);
+    ck_assert_int_eq(limits.query_wait_ms_max, 1);
     ck_assert_int_eq(limits.max_row_bytes, 4096);
     ck_assert_int_eq(limits.chunk_bytes_max, 64 * MIB);
     ck_assert_int_eq(limits.check_bytes, 3 * MIB / 2);
@@ -147,7 +150,7 @@ static const struct {
     {"a: 1", "m.yaml:1:1: error: unknown key 'a' (known: limit_bytes, limit_ratio, "
              "untracked_reserved_memory_mb, "
              "enable_system_monitor, data_limit_bytes, query_limit_bytes, query_rows_max, "
-             "query_time_ms_max, "
+             "query_time_ms_max, query_wait_ms_max, "
              "max_row_bytes, chunk_bytes_max, check_interval, check_bytes)"},
     {"# x\n\n  limt_ratio: 1",
      "m.yaml:3:3: error: unknown key 'limt_ratio' (did you mean 'limit_ratio'?)"},

@@ -103,9 +103,13 @@ static void close_crew(crew *c)
     ck_assert_int_eq(rn_heap_bytes(), 0);
 }
 
-static void expect_complete(const rn_outcome *outcome)
+/* A victim's refusal names the query it had to go for; every other one the query itself. */
+static void expect_complete(const rn_outcome *outcome, int number)
 {
     const ration_refusal *refusal = &outcome->refusal;
+    const char *mark = strrchr(refusal->query, '#');
+    bool asked_itself = mark != NULL && atoi(mark + 1) == number;
+    ck_assert_int_eq(asked_itself, outcome->status != RATION_VICTIM);
     ck_assert(outcome->refused);
     ck_assert_int_eq(refusal->status, outcome->status);
     ck_assert_int_gt(refusal->limit_bytes, 0);
@@ -126,7 +130,7 @@ static int count_refused(const crew *c)
     int refused = 0;
     for (int i = 0; i < QUERIES; i++) {
         if (c->outcomes[i].status != RATION_OK) {
-            expect_complete(&c->outcomes[i]);
+            expect_complete(&c->outcomes[i], i);
             refused++;
         }
     }
@@ -158,7 +162,11 @@ START_TEST(test_replay__at_a_limit_that_refuses_a_third)
         refused = count_refused(&tight);
         *(refused < QUERIES / 3 ? &high : &low) = room;
     }
-    printf("refused %d of %d\n", refused, QUERIES);
+    int victims = 0;
+    for (int i = 0; i < QUERIES; i++) {
+        victims += tight.outcomes[i].status == RATION_VICTIM;
+    }
+    printf("refused %d of %d, of these %d as victims\n", refused, QUERIES, victims);
     ck_assert_int_ge(refused, QUERIES / 5);
     ck_assert_int_lt(refused, QUERIES * 6 / 10);
     for (int i = 0; i < QUERIES; i++) {
