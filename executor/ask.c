@@ -41,10 +41,14 @@
 
 /* -------------------------------------------------------------------------------------- shares */
 
-/* Holds what it holds and gives nothing: the graph, retained pages. */
+/* Holds what it holds and gives nothing: the graph, retained pages, queries of other processes. */
 static bool is_fixed(const ration_pool *pool)
 {
-    return rn_pool_owner(pool) == NULL && rn_pool_child(pool) == NULL;
+    bool fixed = rn_pool_owner(pool) == NULL;
+    for (pool = rn_pool_child(pool); pool != NULL && fixed; pool = rn_pool_sibling(pool)) {
+        fixed = is_fixed(pool);
+    }
+    return fixed;
 }
 
 static void distribute(const ration_pool *parent, int64_t now_ns)
@@ -107,8 +111,7 @@ static int64_t count_used(const ration_query *query, bool promised)
 {
     int64_t used = rn_load(&query->pool->direct);
     for (rn_slot *slot = rn_pool_slot(query->pool); slot != NULL; slot = rn_slot_next(slot)) {
-        bool granted = rn_ticket_read(slot) == RN_TICKET_GRANTED;
-        used = rn_add(used, rn_slot_used(slot) - (granted && !promised ? slot->ticket.bytes : 0));
+        used = rn_add(used, rn_slot_used(slot) + (promised ? rn_ticket_promised(slot) : 0));
     }
     return used;
 }
@@ -274,7 +277,7 @@ static rn_asked decide(const rn_slot *slot, int64_t bytes, const char *site, con
         }
     }
     set_shares(slot);
-    bool within = rn_add(count_held(query), bytes) <= query->pool->share;
+    bool within = rn_add(count_used(query, true), bytes) <= query->pool->share;
     bool spills = can_give(query) > 0;
     int64_t lacking = count_lacking(slot, no);
     if (!within && spills) {
@@ -353,6 +356,8 @@ static rn_asked ask_locked(rn_slot *slot, int64_t bytes, const char *site)
         rn_ticket_leave(slot);
         return (rn_asked){.answer = RN_ASK_GRANTED};
     }
+    no.recalled_bytes += slot->recalled_bytes;
+    no.purged_bytes += slot->purged_bytes;
     rn_asked asked = decide(slot, bytes, site, &no);
     if (asked.answer == RN_ASK_WAIT) {
         rn_ticket_enter(slot, &no);

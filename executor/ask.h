@@ -46,8 +46,8 @@ static inline int64_t rn_ask_wants(const ration_query *query)
 {
     return rn_load(&query->want_bytes);
 }
-/* Says how much the query could write out if asked; 0 = it cannot spill, INT64_MAX = it may be able
- * to, and how much is not known. Any worker. */
+/* Says how much the query could write out if asked, as far as is known; 0 = it cannot spill. Any
+ * worker. */
 void rn_ask_can_spill(ration_query *query, int64_t bytes);
 /* Wakes all workers of the query that wait, to look at its status. Any thread. */
 void rn_ask_wake(ration_query *query);

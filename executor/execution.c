@@ -103,10 +103,8 @@ static ration_status open_patiently(rn_execution *execution, bool profile)
             return rn_operator_failed(last, status);
         }
         rn_operator asker = {.worker = &execution->worker, .node = last->node};
-        ration_context *context = execution->worker.context;
-        int64_t held_bytes = context == NULL ? 0 : ration_context_bytes(context, true);
         close_all(execution);
-        RN_TRY(rn_settle_ask(&asker, rn_add(held_bytes, slot->refused_bytes)));
+        RN_TRY(rn_settle_ask(&asker, slot->refused_bytes));
     }
 }
 
@@ -144,7 +142,7 @@ ration_status rn_execution_open(ration_query *query, const rn_plan *plan, bool p
         rn_execution_close(execution);
         return status;
     }
-    rn_execution_publish(execution);
+    rn_execution_publish(execution); /* who can spill is known before it grows */
     *out_execution = execution;
     return RATION_OK;
 }
@@ -169,7 +167,6 @@ void rn_execution_publish(rn_execution *execution)
     const char *site = "";
     int64_t most = 0;
     int64_t spillable = 0;
-    bool spills = false;
     for (uint32_t i = 0; i < execution->plan->node_count; i++) {
         const rn_operator *op = &execution->operators[i];
         int64_t bytes = count_held(op);
@@ -177,13 +174,10 @@ void rn_execution_publish(rn_execution *execution)
             most = bytes;
             site = op->node->site;
         }
-        bool can = op->class_ != NULL && op->class_->spill != NULL;
-        spillable += can ? bytes : 0;
-        spills |= can;
+        spillable += bytes > 0 && op->class_->spill != NULL ? bytes : 0;
     }
     rn_query_publish(execution->worker.query, site, most);
-    /* What it will hold by the next time is not known: whoever may have something is asked. */
-    rn_ask_can_spill(execution->worker.query, spillable == 0 && spills ? INT64_MAX : spillable);
+    rn_ask_can_spill(execution->worker.query, spillable);
 }
 
 ration_status rn_execution_spill(rn_execution *execution, int64_t want_bytes)

@@ -8,11 +8,25 @@
  * (resident pages no block uses). Only the root and, where asked for, data and single queries have
  * limits of their own.
  *
+ * Shared: root, data and queries are made with the file, before anybody else can see it, and
+ * belong to no process; each process that joins finds them. They hold nothing themselves: each
+ * process has a pool of its own below data too, so that all it has charged goes with it when it
+ * dies. Nothing is retained. Who is alone there gives the limits, so that the file of a service
+ * that was started anew need not be removed.
+ *
  * The limit is limit_bytes where given, else ratio x available - untracked reserve, in exact
  * integer arithmetic on millionths. A share of what is *available* rather than of what is
  * installed: two processes that each take 0.8 of the installed memory promise 1.6 of it.
  */
 #include "executor/governor.h"
+
+#include <unistd.h>
+
+#include "memory/shared.h"
+
+#define SHARED_PROCESSES 64
+#define SHARED_POOLS 512
+#define SHARED_SLOTS 1024
 
 /* bytes x ppm / 10^6 without overflow: both parts of the quotient stay below 2^63 for ppm <= 10^6.
  */
@@ -43,18 +57,25 @@ static int64_t limit_or_none(int64_t bytes)
     return bytes == 0 ? INT64_MAX : bytes;
 }
 
-static ration_status open_pools(ration_governor *governor, int64_t limit_bytes)
+/* Those that a shared ledger has once. */
+static ration_status open_common_pools(ration_governor *governor, int64_t limit_bytes)
 {
     rn_ledger *ledger = governor->ledger;
     RN_TRY(rn_pool_open(ledger, NULL, "root", limit_bytes, RATION_GLOBAL_LIMIT, NULL,
                         &governor->root));
     RN_TRY(rn_pool_open(ledger, governor->root, "data",
                         limit_or_none(governor->limits.data_limit_bytes), RATION_DATA_LIMIT, NULL,
-                        &governor->data));
-    RN_TRY(rn_pool_open(ledger, governor->root, "queries", INT64_MAX, RATION_GLOBAL_LIMIT, NULL,
-                        &governor->queries));
-    RN_TRY(rn_pool_open(ledger, governor->root, "retained", INT64_MAX, RATION_GLOBAL_LIMIT, NULL,
-                        &governor->retained));
+                        &governor->all_data));
+    return rn_pool_open(ledger, governor->root, "queries", INT64_MAX, RATION_GLOBAL_LIMIT, NULL,
+                        &governor->queries);
+}
+
+static ration_status open_pools(ration_governor *governor, int64_t limit_bytes)
+{
+    RN_TRY(open_common_pools(governor, limit_bytes));
+    governor->data = governor->all_data;
+    RN_TRY(rn_pool_open(governor->ledger, governor->root, "retained", INT64_MAX,
+                        RATION_GLOBAL_LIMIT, NULL, &governor->retained));
     return rn_blocks_open(governor->retained, &governor->blocks);
 }
 
@@ -65,25 +86,38 @@ static void close_pool(ration_pool *pool)
     }
 }
 
+static void close_ledger(ration_governor *governor)
+{
+    if (governor->blocks != NULL) {
+        rn_blocks_close(governor->blocks);
+    }
+    if (governor->process != 0) {
+        close_pool(governor->data);
+    } else {
+        close_pool(governor->retained);
+        close_pool(governor->queries);
+        close_pool(governor->all_data);
+        close_pool(governor->root);
+    }
+    if (governor->ledger != NULL) {
+        rn_ledger_close(governor->ledger);
+    }
+}
+
 void ration_governor_close(ration_governor *governor)
 {
     if (governor == NULL) {
         return;
     }
-    if (governor->blocks != NULL) {
-        rn_blocks_close(governor->blocks);
-    }
-    close_pool(governor->retained);
-    close_pool(governor->queries);
-    close_pool(governor->data);
-    close_pool(governor->root);
-    if (governor->ledger != NULL) {
-        rn_ledger_close(governor->ledger);
+    /* The child of a fork has the governor of its parent, and not the memory its ledger is in. */
+    if (governor->process == 0 || governor->process == getpid()) {
+        close_ledger(governor);
     }
     rn_heap_free(governor, sizeof *governor);
 }
 
-ration_status ration_governor_open(const ration_limits *limits, ration_governor **out_governor,
+/* A governor without ledger. */
+static ration_status make_governor(const ration_limits *limits, ration_governor **out_governor,
                                    ration_error *error)
 {
     if (limits == NULL || out_governor == NULL || limits->size != sizeof *limits) {
@@ -96,16 +130,25 @@ ration_status ration_governor_open(const ration_limits *limits, ration_governor 
         return rn_error_set(error, RATION_NO_MEMORY, "", "no memory for a governor");
     }
     governor->limits = *limits;
-    int64_t limit_bytes = limits->limit_bytes;
-    governor->limit_derived = limit_bytes == 0;
-    if (limit_bytes == 0) {
-        ration_status derived = rn_derive_limit(limits, "", &governor->probe, &limit_bytes, error);
-        if (derived != RATION_OK) {
-            rn_heap_free(governor, sizeof *governor);
-            return derived;
-        }
+    governor->limit_derived = limits->limit_bytes == 0;
+    *out_governor = governor;
+    return RATION_OK;
+}
+
+static ration_status find_limit(ration_governor *governor, int64_t *out_bytes, ration_error *error)
+{
+    if (governor->limits.limit_bytes == 0) {
+        return rn_derive_limit(&governor->limits, "", &governor->probe, out_bytes, error);
     }
-    rn_ledger_options options = {.chunk_bytes_max = limits->chunk_bytes_max,
+    *out_bytes = governor->limits.limit_bytes;
+    return RATION_OK;
+}
+
+static ration_status open_ledger(ration_governor *governor, ration_error *error)
+{
+    int64_t limit_bytes;
+    RN_TRY(find_limit(governor, &limit_bytes, error));
+    rn_ledger_options options = {.chunk_bytes_max = governor->limits.chunk_bytes_max,
                                  .force_seq_cst = false};
     ration_status status = rn_ledger_open(&options, &governor->ledger);
     if (status == RATION_OK) {
@@ -114,13 +157,130 @@ ration_status ration_governor_open(const ration_limits *limits, ration_governor 
     if (status == RATION_OK) {
         status = open_pools(governor, limit_bytes);
     }
+    return status == RATION_OK
+               ? RATION_OK
+               : rn_error_set(error, status, "", "no memory for the pools of a governor");
+}
+
+ration_status ration_governor_open(const ration_limits *limits, ration_governor **out_governor,
+                                   ration_error *error)
+{
+    ration_governor *governor;
+    RN_TRY(make_governor(limits, &governor, error));
+    ration_status status = open_ledger(governor, error);
     if (status != RATION_OK) {
         ration_governor_close(governor);
-        return rn_error_set(error, status, "", "no memory for the pools of a governor");
+        return status;
     }
     *out_governor = governor;
     return RATION_OK;
 }
+
+/* --------------------------------------------------------------------------------------- shared */
+
+static ration_status create_shared(ration_governor *governor, int descriptor, ration_error *error)
+{
+    const rn_share_sizes sizes = {
+        .processes = SHARED_PROCESSES, .pools = SHARED_POOLS, .slots = SHARED_SLOTS};
+    int64_t limit_bytes;
+    RN_TRY(find_limit(governor, &limit_bytes, error));
+    RN_TRY(rn_ledger_create_shared(descriptor, &sizes, governor->limits.chunk_bytes_max,
+                                   &governor->ledger, error));
+    ration_status status = open_common_pools(governor, limit_bytes);
+    if (rn_never(status != RATION_OK)) {
+        return rn_error_set(error, status, "", "no places for the pools of a governor");
+    }
+    rn_pool_keep(governor->queries);
+    rn_pool_keep(governor->all_data);
+    rn_pool_keep(governor->root);
+    return RATION_OK;
+}
+
+static ration_status join_shared(ration_governor *governor, int descriptor, ration_error *error)
+{
+    bool alone;
+    RN_TRY(rn_ledger_join_shared(descriptor, governor->limits.chunk_bytes_max, &governor->ledger,
+                                 &alone, error));
+    governor->root = rn_pool_find(governor->ledger, NULL, "root");
+    if (governor->root != NULL) {
+        governor->all_data = rn_pool_find(governor->ledger, governor->root, "data");
+        governor->queries = rn_pool_find(governor->ledger, governor->root, "queries");
+    }
+    if (governor->all_data == NULL || governor->queries == NULL) {
+        return rn_error_set(error, RATION_FILE, "", "the shared ledger is not that of a governor");
+    }
+    if (alone) {
+        int64_t limit_bytes;
+        RN_TRY(find_limit(governor, &limit_bytes, error));
+        rn_pool_set_limit(governor->root, limit_bytes);
+        rn_pool_set_limit(governor->all_data, limit_or_none(governor->limits.data_limit_bytes));
+    }
+    return RATION_OK;
+}
+
+/* What each process has for itself. */
+static ration_status open_own(ration_governor *governor, ration_error *error)
+{
+    char name[RN_POOL_NAME_BYTES];
+    rn_text text = rn_text_over(name, sizeof name);
+    rn_text_format(&text, "%lld", (long long)governor->process);
+    ration_status status = rn_pool_open(governor->ledger, governor->all_data, name, INT64_MAX,
+                                        RATION_DATA_LIMIT, NULL, &governor->data);
+    if (status == RATION_OK) {
+        status = rn_blocks_open(governor->data, &governor->blocks);
+    }
+    return status == RATION_OK
+               ? RATION_OK
+               : rn_error_set(error, status, "", "no memory, or no place, for a governor");
+}
+
+/* `*out_late`: somebody else made the file meanwhile, and nothing is open. */
+static ration_status enter_shared(ration_governor *governor, const char *path, bool *out_late,
+                                  ration_error *error)
+{
+    rn_share_file file;
+    RN_TRY(rn_share_file_open(path, &file, error));
+    bool late = false;
+    ration_status status = file.fresh ? create_shared(governor, file.descriptor, error)
+                                      : join_shared(governor, file.descriptor, error);
+    if (status == RATION_OK && file.fresh) {
+        status = rn_share_file_publish(&file, path, &late, error);
+    }
+    if (status == RATION_OK && !late) {
+        status = open_own(governor, error);
+    }
+    rn_share_file_close(&file);
+    if (late) {
+        rn_ledger_close(governor->ledger);
+        governor->ledger = NULL;
+    }
+    *out_late = late;
+    return status;
+}
+
+ration_status ration_governor_open_shared(const ration_limits *limits, const char *path,
+                                          ration_governor **out_governor, ration_error *error)
+{
+    if (path == NULL) {
+        return rn_error_set(error, RATION_INVALID_ARGUMENT, "", "a shared governor needs a path");
+    }
+    ration_governor *governor;
+    RN_TRY(make_governor(limits, &governor, error));
+    governor->process = getpid();
+    bool late;
+    ration_status status;
+    do {
+        status = enter_shared(governor, path, &late, error);
+    } while (status == RATION_OK && late);
+    if (status != RATION_OK) {
+        ration_governor_close(governor);
+        return status;
+    }
+    *out_governor = governor;
+    return RATION_OK;
+}
+
+/* ------------------------------------------------------------------------------------- readings */
 
 ration_status ration_governor_set_limit(ration_governor *governor, int64_t limit_bytes)
 {

@@ -20,9 +20,11 @@ struct ration_governor {
     rn_ledger *ledger;
     rn_blocks *blocks;
     ration_pool *root, *data, *queries, *retained;
+    ration_pool *all_data; /* of all processes: `data` itself, or its parent when it is shared */
     int64_t opened;        /* queries ever; atomic */
     int64_t limit_derived; /* the root's limit is a share of the machine; atomic */
     rn_probe probe;        /* what the limit was derived from; count 0 when limit_bytes was given */
+    int64_t process;       /* pid that opened it, when it is shared; else 0 */
 };
 
 struct ration_query {

@@ -52,6 +52,9 @@ ration_status ration_query_open(ration_governor *governor, const ration_query_op
     if (options->name != NULL) {
         rn_text_put(&name, options->name);
     } else {
+        if (governor->process != 0) {
+            rn_text_format(&name, "%lld.", (long long)governor->process);
+        }
         rn_text_format(&name, "q%lld", (long long)number);
     }
     int64_t limit = options->limit_bytes != 0 ? options->limit_bytes : limits->query_limit_bytes;

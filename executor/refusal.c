@@ -25,7 +25,8 @@ static void look_at(holder *largest, const ration_pool *pool, int64_t charged_by
     ration_query *query = (ration_query *)rn_pool_owner(pool);
     largest->bytes = charged_bytes;
     rn_copy_text(largest->name, sizeof largest->name, rn_pool_name(pool));
-    if (query != NULL) {
+    largest->site[0] = '\0';
+    if (query != NULL) { /* of this process */
         pthread_mutex_lock(&query->lock);
         rn_copy_text(largest->site, sizeof largest->site, query->largest_site);
         pthread_mutex_unlock(&query->lock);
@@ -54,9 +55,10 @@ static void fill_holders(ration_refusal *refusal, const rn_no *no, ration_query 
     } else {
         ration_pool *top = query->governor->queries;
         for (ration_pool *at = top; at != NULL; at = rn_pool_next(at, top)) {
-            look_at(&largest, at, rn_pool_owner(at) == NULL ? 0 : rn_pool_count_charged(at));
+            bool holds = at != top && rn_pool_child(at) == NULL;
+            look_at(&largest, at, holds ? rn_pool_count_charged(at) : 0);
         }
-        refusal->data_bytes = rn_pool_count_charged(query->governor->data);
+        refusal->data_bytes = rn_pool_count_charged(query->governor->all_data);
     }
     rn_copy_text(refusal->holder, sizeof refusal->holder, largest.name);
     rn_copy_text(refusal->holder_site, sizeof refusal->holder_site, largest.site);

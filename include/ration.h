@@ -262,6 +262,29 @@ RATION_PUBLIC void ration_slot_attach(ration_slot *slot);
 RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_open(const ration_limits *limits,
                                                                   ration_governor **out_governor,
                                                                   ration_error *error);
+/* The same for several processes that charge one tree of pools, so that one limit holds for all of
+ * them together. Root and queries are common; queries, and the pool that ration_governor_data
+ * answers, are each process's own. The tree lies in the file `path`, made with mode 0600 when there
+ * is none and joined otherwise; put it where a boot clears it, such as /dev/shm or /run. The limits
+ * of root and data and the chunk are those of whoever opens it while nobody else has; afterwards
+ * ration_governor_set_limit changes the root's for all. Up to 64 processes, 500 pools and 1000
+ * slots at a time; more are answered ENVIRONMENT, NO_MEMORY and NO_SLOT.
+ *
+ * Idle credit of one process is granted to another that asks. Bytes that another process uses are
+ * not waited for: nobody there is asked to spill, and none of its queries becomes a victim. Of a
+ * process that dies, however it does, all is given back before anybody is refused for want of it
+ * (within 10 ms when it was not waited for), but for bytes it had handed to a common pool. A
+ * process that is stopped in the middle of a slow path stops the others at theirs. The child of a
+ * fork does not have the governor: it may close it, not use it, and opens its own. Slots are
+ * ordered by seq_cst.
+ *
+ * All who can write the file are trusted with its contents. Closing leaves the file, which may be
+ * removed when nobody uses it. Errors: as above; FILE (cannot be opened, is no such file, is
+ * damaged, belongs to another version or user), ENVIRONMENT (from before this boot or from another
+ * pid namespace, too many processes). */
+RATION_NODISCARD RATION_PUBLIC ration_status
+ration_governor_open_shared(const ration_limits *limits, const char *path,
+                            ration_governor **out_governor, ration_error *error);
 /* Closes it. Every query must be closed before (checked builds abort). */
 RATION_PUBLIC void ration_governor_close(ration_governor *governor);
 /* Sets the root's limit; live. A cut is accepted at once: idle credit is recalled, nothing new is
@@ -343,7 +366,8 @@ RATION_PUBLIC size_t ration_refusal_format(const ration_refusal *refusal, char *
 /* How to open a query; all zeros but `size` are the defaults. */
 typedef struct ration_query_options {
     size_t size;         /* sizeof(ration_query_options) */
-    const char *name;    /* shown in reports and refusals; NULL = "q<number>" */
+    const char *name;    /* shown in reports and refusals; NULL = "q<number>", and in a shared
+                            governor "<pid>.q<number>" */
     int64_t limit_bytes; /* 0 = query_limit_bytes of memory.yaml */
     int64_t rows_max;    /* 0 = query_rows_max of memory.yaml */
     int64_t time_ms_max; /* 0 = query_time_ms_max of memory.yaml */

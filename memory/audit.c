@@ -7,7 +7,7 @@
  * as negative. What a claim has charged and nobody holds is charged. No epoch, no flush, nobody
  * stops. Bounds: O(pools + slots below).
  */
-#include "memory/pool.h"
+#include "memory/queue.h"
 
 int64_t rn_pool_count_charged(ration_pool *top)
 {
@@ -20,6 +20,7 @@ int64_t rn_pool_count_charged(ration_pool *top)
         int64_t sum = rn_add(pool->below, pool == retained ? 0 : rn_load(&pool->direct));
         for (rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
             sum = rn_add(sum, RN_MIN(rn_slot_used(slot), slot->granted_bytes));
+            sum = rn_add(sum, rn_ticket_promised(slot));
         }
         sum = RN_MAX(sum, rn_load(&pool->claim));
         pool->below = 0;
@@ -77,19 +78,21 @@ void ration_pool_path(const ration_pool *pool, char *text, size_t capacity)
 
 /* What the words of a pool should be. */
 typedef struct parts {
-    int64_t in_slots, in_children, held, granted, slots_below;
+    int64_t in_slots, in_children, held, granted, slots_below, givers;
 } parts;
 
 static parts add_up(const ration_pool *pool)
 {
-    parts sums = {0};
+    parts sums = {.givers = pool->giving};
     for (const rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
         sums.in_slots = rn_add(sums.in_slots, slot->granted_bytes);
+        sums.in_slots = rn_add(sums.in_slots, rn_ticket_promised(slot));
         sums.slots_below += 1;
     }
     for (ration_pool *child = rn_pool_child(pool); child != NULL; child = rn_pool_sibling(child)) {
         sums.in_children = rn_add(sums.in_children, rn_load(&child->granted));
         sums.slots_below += rn_load(&child->slots_below);
+        sums.givers += rn_load(&child->givers);
     }
     sums.held = rn_add(rn_add(sums.in_slots, sums.in_children), rn_load(&pool->direct));
     sums.granted = RN_MAX(sums.held, rn_load(&pool->claim));
@@ -104,7 +107,10 @@ void rn_ledger_recount(rn_ledger *ledger)
         parts sums = add_up(pool);
         rn_store(&pool->held, sums.held);
         rn_store(&pool->granted, sums.granted);
-        rn_store(&pool->slots_below, sums.slots_below);
+        rn_store(&pool->peak, RN_MAX(rn_load(&pool->peak), sums.granted));
+        rn_pool_set_slots_below(pool, sums.slots_below);
+        rn_store(&pool->givers, sums.givers);
+        rn_pool_trim_unchecked(pool);
         pool->below = 0;
         pool->drained = false;
     }
@@ -135,6 +141,8 @@ static bool check_pool(const ration_pool *pool, rn_text *text)
         what = "granted is not the greater of held and claim";
     } else if (sums.slots_below != rn_load(&pool->slots_below)) {
         what = "slots_below is wrong";
+    } else if (sums.givers != rn_load(&pool->givers)) {
+        what = "givers is wrong";
     } else if (rn_pool_room(pool) < 0 && !rn_pool_is_drained(pool) && !unordered) {
         what = "granted is above the limit";
     } else if (rn_load(&pool->waiting) != 0 && !rn_pool_is_drained(pool) && !unordered) {

@@ -26,7 +26,7 @@
 
 #include "base/heap.h"
 #include "memory/poison.h"
-#include "memory/queue.h"
+#include "memory/shared.h"
 
 #define CLASS_COUNT 4
 #define PURGE_STEP_BYTES ((int64_t)1024 * 1024)
@@ -37,6 +37,7 @@ typedef struct kept_block {
 
 struct rn_blocks {
     ration_pool *retained;
+    bool keeps;                    /* fixed at open: false in a shared ledger */
     kept_block *kept[CLASS_COUNT]; /* under the ledger's lock */
     int64_t mapped_bytes;          /* any thread */
 };
@@ -44,9 +45,9 @@ struct rn_blocks {
 static rn_failure map_failure;
 
 /* List of blocks of exactly `bytes`, or -1. */
-static int find_class(int64_t bytes)
+static int find_class(const rn_blocks *blocks, int64_t bytes)
 {
-    int class = 0;
+    int class = blocks->keeps ? 0 : CLASS_COUNT;
     while (class < CLASS_COUNT && bytes != RN_BLOCK_BYTES_MIN << class) {
         class += 1;
     }
@@ -124,7 +125,13 @@ ration_status rn_blocks_open(ration_pool *retained, rn_blocks **out_blocks)
         return RATION_NO_MEMORY;
     }
     blocks->retained = retained;
-    rn_ledger_set_purge(rn_pool_ledger(retained), purge_kept, blocks, retained);
+    rn_ledger *ledger = rn_pool_ledger(retained);
+    blocks->keeps = !ledger->shared;
+    if (blocks->keeps) {
+        rn_ledger_set_purge(ledger, purge_kept, blocks, retained);
+    } else {
+        rn_share_own_of(ledger)->blocks = blocks;
+    }
     *out_blocks = blocks;
     return RATION_OK;
 }
@@ -150,14 +157,17 @@ void rn_blocks_purge(rn_blocks *blocks)
 void rn_blocks_close(rn_blocks *blocks)
 {
     rn_blocks_purge(blocks);
-    rn_ledger_set_purge(rn_pool_ledger(blocks->retained), NULL, NULL, NULL);
+    if (blocks->keeps) {
+        rn_ledger_set_purge(rn_pool_ledger(blocks->retained), NULL, NULL, NULL);
+    }
     (void)rn_never(rn_load(&blocks->mapped_bytes) != 0);
     rn_heap_free(blocks, sizeof(*blocks));
 }
 
 rn_blocks *rn_pool_blocks(ration_pool *pool)
 {
-    return (rn_blocks *)rn_pool_ledger(pool)->purge_argument;
+    rn_ledger *ledger = rn_pool_ledger(pool);
+    return (rn_blocks *)(ledger->shared ? rn_share_own_of(ledger)->blocks : ledger->purge_argument);
 }
 
 int64_t rn_blocks_mapped(const rn_blocks *blocks)
@@ -194,7 +204,7 @@ ration_status rn_block_acquire(rn_slot *slot, int64_t bytes, void **out_block)
 {
     rn_assert(bytes == rn_block_round(bytes));
     rn_blocks *blocks = rn_pool_blocks(rn_slot_pool(slot));
-    int class = find_class(bytes);
+    int class = find_class(blocks, bytes);
     void *block = class < 0 ? NULL : take_kept(blocks, slot, class, bytes);
     if (block != NULL) {
         rn_unpoison(block, (size_t)bytes);
@@ -234,7 +244,7 @@ static bool may_keep(const rn_blocks *blocks)
 void rn_block_release(rn_slot *slot, void *block, int64_t bytes)
 {
     rn_blocks *blocks = rn_pool_blocks(rn_slot_pool(slot));
-    int class = find_class(bytes);
+    int class = find_class(blocks, bytes);
     if (class >= 0) {
         rn_ledger *ledger = rn_pool_ledger(blocks->retained);
         rn_ledger_lock(ledger);
@@ -249,4 +259,31 @@ void rn_block_release(rn_slot *slot, void *block, int64_t bytes)
     }
     unmap_block(blocks, block, bytes);
     ration_slot_release(&slot->hot, bytes);
+}
+
+/* -------------------------------------------------------------------- memory of many processes */
+
+void *rn_map_shared(int descriptor, int64_t bytes, int64_t own_bytes)
+{
+    size_t own = (size_t)rn_round_up(own_bytes, getpagesize());
+    size_t whole = own + (size_t)bytes;
+    char *base =
+        (char *)mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) {
+        return NULL;
+    }
+    if (mmap(base + own, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor,
+             0) == MAP_FAILED ||
+        madvise(base, whole, MADV_DONTFORK) != 0) {
+        (void)munmap(base, whole);
+        return NULL;
+    }
+    return base + own;
+}
+
+void rn_unmap_shared(void *shared, int64_t bytes, int64_t own_bytes)
+{
+    size_t own = (size_t)rn_round_up(own_bytes, getpagesize());
+    int failed = munmap((char *)shared - own, own + (size_t)bytes);
+    (void)rn_never(failed != 0);
 }

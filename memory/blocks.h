@@ -18,7 +18,8 @@
 
 typedef struct rn_blocks rn_blocks;
 
-/* One per governor; `retained` is a pool below the root. Errors: NO_MEMORY. */
+/* One per governor; `retained` is a pool below the root. In a shared ledger nothing is retained,
+ * because no process can purge another's pages: there it is any pool. Errors: NO_MEMORY. */
 RATION_NODISCARD ration_status rn_blocks_open(ration_pool *retained, rn_blocks **out_blocks);
 /* Purges and closes; every block must be back. */
 void rn_blocks_close(rn_blocks *blocks);
@@ -34,7 +35,13 @@ int64_t rn_blocks_mapped(const rn_blocks *blocks);
 void rn_blocks_purge(rn_blocks *blocks);
 /* Makes the nth mapping from now fail, once or for ever; 0 = off. */
 void rn_blocks_fail_after(int64_t n, bool forever);
-/* The blocks of the ledger a pool belongs to. */
+/* The process's blocks for the ledger a pool belongs to. */
 rn_blocks *rn_pool_blocks(ration_pool *pool);
+
+/* Maps the first `bytes` of a file for all who do so, with `own_bytes` zeroed bytes directly in
+ * front that are this process's alone. The child of a fork has neither. NULL = the system refuses.
+ */
+void *rn_map_shared(int descriptor, int64_t bytes, int64_t own_bytes);
+void rn_unmap_shared(void *shared, int64_t bytes, int64_t own_bytes);
 
 #endif

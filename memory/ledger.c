@@ -17,7 +17,8 @@
  * charged until whoever owns them gives them back or closes. The registration for membarrier is
  * inherited. The handlers are registered before main, so that those of the host, registered later,
  * run before the locks are taken and after they are free. fork from a signal handler that
- * interrupted this library does not return.
+ * interrupted this library does not return. Shared ledgers take no part: the child does not have
+ * their memory.
  *
  * Cancellation: no function of memory/ is a cancellation point while it holds the lock, but for a
  * purge hook's system calls, which are none. Asynchronous cancellation is not supported, as by the
@@ -27,8 +28,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <errno.h>
+
 #include "base/heap.h"
-#include "memory/queue.h"
+#include "memory/shared.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define UNDER_TSAN true
@@ -46,7 +49,11 @@
 void rn_ledger_lock(rn_ledger *ledger)
 {
     int failed = pthread_mutex_lock(&ledger->lock);
-    (void)rn_never(failed != 0);
+    if (RN_UNLIKELY(failed == EOWNERDEAD)) {
+        rn_ledger_repair(ledger);
+    } else {
+        (void)rn_never(failed != 0);
+    }
 }
 
 void rn_ledger_unlock(rn_ledger *ledger)
@@ -60,14 +67,16 @@ void rn_ledger_unlock(rn_ledger *ledger)
 
 void *rn_ledger_allocate(rn_ledger *ledger, size_t bytes)
 {
-    (void)ledger;
-    return rn_heap_allocate(bytes);
+    return ledger->shared ? rn_share_take(ledger, bytes) : rn_heap_allocate(bytes);
 }
 
 void rn_ledger_free(rn_ledger *ledger, void *memory, size_t bytes)
 {
-    (void)ledger;
-    rn_heap_free(memory, bytes);
+    if (ledger->shared) {
+        rn_share_give(ledger, memory);
+    } else {
+        rn_heap_free(memory, bytes);
+    }
 }
 
 /* ----------------------------------------------------------------------------------------- fork */
@@ -111,6 +120,7 @@ static void go_on_in_child(void)
             for (rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
                 take_credit_home(slot);
             }
+            pool->giving = 0;
             rn_store(&pool->givers, 0);
             pool->drained = true;
             if (pool->owner != NULL && ledger->forked != NULL) {
@@ -188,6 +198,10 @@ ration_status rn_ledger_open(const rn_ledger_options *options, rn_ledger **out_l
 
 void rn_ledger_close(rn_ledger *ledger)
 {
+    if (ledger->shared) {
+        rn_ledger_leave(ledger);
+        return;
+    }
     ration_pool *root = (ration_pool *)rn_link_get(&ledger->root);
     if (rn_never(root != NULL)) {
         rn_pool_close(root);

@@ -7,7 +7,8 @@
  *
  * Pool words are written only under the ledger's lock and read relaxed by everybody. Per pool:
  *
- *     held    = direct + sum of granted over its slots + sum of granted over its children    (I1)
+ *     held    = direct + sum of granted over its slots, and of what their tickets were promised
+ *             + sum of granted over its children                                             (I1)
  *     granted = max(claim, held)                                                             (I2)
  *     granted <= limit, unless unchecked bytes or a cut of the limit put it above            (I3)
  *     used <= granted for every slot between two charges                                     (I4)
@@ -62,15 +63,17 @@ typedef struct rn_ticket {
 /* The whole slot; the public struct is its first member. */
 typedef struct rn_slot {
     ration_slot hot;
-    rn_link pool;            /* that it charges */
-    rn_link next;            /* slots of the pool; under the lock */
-    void *owner;             /* the query, for executor/; unknown here */
-    int64_t thread;          /* that is attached; 0 = nobody. For executor/ */
-    bool patient;            /* owner only: a no is not the last word; executor/ask.c goes on */
-    int64_t refused_bytes;   /* owner only: asked for when a patient slot was last told no */
-    int64_t advance_bytes;   /* owner only: charged ahead by settle, not yet drawn by contexts */
-    int64_t peak_bytes;      /* owner only: most ever charged and drawn, as seen at the settles */
-    int64_t rows_unsettled;  /* owner only: passed guards that ended before their next settle */
+    rn_link pool;           /* that it charges */
+    rn_link next;           /* slots of the pool; under the lock */
+    void *owner;            /* the query, for executor/; unknown here */
+    int64_t thread;         /* that is attached; 0 = nobody. For executor/ */
+    bool patient;           /* owner only: a no is not the last word; executor/ask.c goes on */
+    int64_t refused_bytes;  /* owner only: would be held, when a patient slot was last told no .. */
+    int64_t recalled_bytes; /* owner only: .. and what was brought home .. */
+    int64_t purged_bytes;   /* owner only: .. or purged for it, which executor/ask.c adds up */
+    int64_t advance_bytes;  /* owner only: charged ahead by settle, not yet drawn by contexts */
+    int64_t peak_bytes;     /* owner only: most ever charged and drawn, as seen at the settles */
+    int64_t rows_unsettled; /* owner only: passed guards that ended before their next settle */
     int64_t bytes_unsettled; /* owner only: of those rows */
     int64_t interval_bytes;  /* owner only: between two settles of its guards; 0 = not measured */
     int64_t granted_bytes;   /* hot.limit, also while a recall has it closed; under the lock */
@@ -98,8 +101,7 @@ typedef struct rn_ledger_options {
  * refused (old kernel, seccomp) and under TSan. Errors: NO_MEMORY. */
 RATION_NODISCARD ration_status rn_ledger_open(const rn_ledger_options *options,
                                               rn_ledger **out_ledger);
-/* All pools must be closed. Not in the child of a fork while the parent's other threads used it:
- * see ledger.c. */
+/* All pools must be closed; of a shared ledger, all that this process opened. */
 void rn_ledger_close(rn_ledger *ledger);
 bool rn_ledger_uses_membarrier(const rn_ledger *ledger);
 /* `forked` is called in the child of a fork for the owner of every pool that has one: its locks may
@@ -137,8 +139,10 @@ RATION_NODISCARD bool rn_pool_set_parent(ration_pool *pool, ration_pool *parent,
  * the pools on the way to the root; not positive when a limit was cut. Takes the lock. */
 int64_t rn_pool_headroom(ration_pool *pool);
 const char *rn_pool_name(const ration_pool *pool);
+/* NULL also when another process opened the pool: its pointer means nothing here. */
 void *rn_pool_owner(const ration_pool *pool);
-/* A slot on `pool`. Owner: the caller's thread until handed over. Errors: NO_MEMORY. */
+/* A slot on `pool`. Owner: the caller's thread until handed over. Errors: NO_MEMORY; NO_SLOT when
+ * the table of a shared ledger is full. */
 RATION_NODISCARD ration_status rn_slot_open(ration_pool *pool, void *owner, rn_slot **out_slot);
 /* Gives back all credit, leaves the queue, and folds `used` into the pool's direct bytes (a slot
  * whose releases were made by another slot closes with used != 0; the sum over the pool stays

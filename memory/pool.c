@@ -21,7 +21,7 @@
  * O(depth). Rejected: an atomic word per pool, added to first and reverted when above the limit. It
  * is as fast, but a refused giant is visible for a moment and bounces the innocent.
  */
-#include "memory/queue.h"
+#include "memory/shared.h"
 
 /* ------------------------------------------------------------------------------------- the tree */
 
@@ -62,8 +62,7 @@ ration_pool *rn_pool_next_up(ration_pool *pool, const ration_pool *top)
     return sibling == NULL ? rn_pool_parent(pool) : rn_pool_first_leaf(sibling);
 }
 
-/* As the first child of `parent`; NULL makes it the root. */
-static void link_pool(ration_pool *pool, ration_pool *parent)
+void rn_pool_link(ration_pool *pool, ration_pool *parent)
 {
     rn_ledger *ledger = rn_pool_ledger(pool);
     rn_link *first = parent == NULL ? &ledger->root : &parent->child;
@@ -191,7 +190,6 @@ ration_status rn_pool_open(rn_ledger *ledger, ration_pool *parent, const char *n
     if (pool == NULL) {
         return RATION_NO_MEMORY;
     }
-    rn_link_set(&pool->ledger, ledger);
     pool->limit = limit_bytes;
     pool->soft = INT64_MAX;
     pool->weight = 1;
@@ -201,19 +199,23 @@ ration_status rn_pool_open(rn_ledger *ledger, ration_pool *parent, const char *n
     rn_ledger_lock(ledger);
     rn_assert(parent == NULL ? rn_link_get(&ledger->root) == NULL
                              : rn_pool_ledger(parent) == ledger);
-    link_pool(pool, parent);
+    rn_link_set(&pool->parent, parent);
+    rn_keep_order();                    /* a live pool without parent is the root */
+    rn_link_set(&pool->ledger, ledger); /* from here on it lives, also when its process dies */
+    rn_pool_link(pool, parent);
     *out_pool = pool; /* before others can find it: an owner may be asked for its pool */
     rn_ledger_unlock(ledger);
     return RATION_OK;
 }
 
-/* With the lock held; a pool without children. What its caller forgot is counted as a fault. */
-static void take_pool_home(ration_pool *pool)
+/* What its caller forgot is counted as a fault. */
+void rn_pool_fold(ration_pool *pool)
 {
+    rn_ledger *ledger = rn_pool_ledger(pool);
     while (rn_never(rn_pool_slot(pool) != NULL)) {
         rn_slot *slot = rn_pool_slot(pool);
         rn_slot_fold(slot);
-        rn_ledger_free(rn_pool_ledger(pool), slot, sizeof(*slot));
+        rn_ledger_free(ledger, slot, sizeof(*slot));
     }
     rn_assert(pool->direct == pool->held && pool->slots_below == 0);
     if (rn_never(pool->direct != 0)) {
@@ -224,7 +226,8 @@ static void take_pool_home(ration_pool *pool)
     }
     rn_pool_count_givers(pool, -pool->givers);
     unlink_pool(pool);
-    rn_ledger_free(rn_pool_ledger(pool), pool, sizeof(*pool));
+    rn_link_set(&pool->ledger, NULL);
+    rn_ledger_free(ledger, pool, sizeof(*pool));
 }
 
 void rn_pool_close(ration_pool *pool)
@@ -232,9 +235,9 @@ void rn_pool_close(ration_pool *pool)
     rn_ledger *ledger = rn_pool_ledger(pool);
     rn_ledger_lock(ledger);
     while (rn_never(rn_pool_child(pool) != NULL)) {
-        take_pool_home(rn_pool_first_leaf(pool));
+        rn_pool_fold(rn_pool_first_leaf(pool));
     }
-    take_pool_home(pool);
+    rn_pool_fold(pool);
     rn_ledger_unlock(ledger);
 }
 
@@ -316,12 +319,16 @@ bool rn_pool_try_claim(ration_pool *pool, int64_t bytes, rn_no *no)
     return claimed;
 }
 
+void rn_pool_set_slots_below(ration_pool *pool, int64_t count)
+{
+    rn_store(&pool->slots_below, count);
+    pool->far_bytes = rn_multiply(rn_pool_ledger(pool)->chunk_bytes_max, 2 * count);
+}
+
 void rn_pool_count_slots(ration_pool *pool, int64_t count)
 {
     for (; pool != NULL; pool = rn_pool_parent(pool)) {
-        int64_t slots = rn_load(&pool->slots_below) + count;
-        rn_store(&pool->slots_below, slots);
-        pool->far_bytes = rn_multiply(rn_pool_ledger(pool)->chunk_bytes_max, 2 * slots);
+        rn_pool_set_slots_below(pool, rn_load(&pool->slots_below) + count);
     }
 }
 
@@ -352,11 +359,11 @@ bool rn_pool_set_parent(ration_pool *pool, ration_pool *parent, rn_no *no)
         int64_t givers = rn_load(&pool->givers);
         int64_t bytes = rn_load(&pool->granted);
         rn_pool_count_slots(old, -slots);
-        rn_pool_count_givers(old, -givers);
+        rn_pool_carry_givers(old, -givers);
         unlink_pool(pool);
-        link_pool(pool, parent);
+        rn_pool_link(pool, parent);
         rn_pool_move_held(old, bytes, parent, bytes);
-        rn_pool_count_givers(parent, givers);
+        rn_pool_carry_givers(parent, givers);
         rn_pool_count_slots(parent, slots);
         rn_queue_stop_at(pool);
     } else if (sane) {
@@ -415,7 +422,7 @@ const char *rn_pool_name(const ration_pool *pool)
 
 void *rn_pool_owner(const ration_pool *pool)
 {
-    return pool->owner;
+    return RN_LIKELY(rn_ledger_owns(rn_pool_ledger(pool), pool)) ? pool->owner : NULL;
 }
 
 int64_t rn_pool_headroom(ration_pool *pool)

@@ -29,10 +29,11 @@ struct rn_ledger {
     bool stale;      /* the queue has changed since it was last looked at */
     void (*forked)(void *owner); /* in the child of a fork, for every pool that has an owner */
     int64_t (*purge)(void *argument, int64_t wanted_bytes);
-    void *purge_argument;   /* rn_blocks */
-    ration_pool *retained;  /* what `purge` frees is charged here */
-    struct rn_share *share; /* shared.c: the memory all processes see it in; NULL = one process */
+    void *purge_argument;      /* rn_blocks */
+    ration_pool *retained;     /* what `purge` frees is charged here */
     struct rn_ledger *sibling; /* ledgers of this process, for fork */
+    bool shared; /* it lies in memory that several processes map (shared.h): the five pointers above
+                    are NULL */
 };
 
 /* I1..I3 of ledger.h. The int64_t words are written under the lock and read relaxed by anybody. */
@@ -50,6 +51,7 @@ struct ration_pool {
     int64_t far_bytes;   /* with this much room every slot below may take a whole chunk */
     int64_t waiting;     /* tickets blocked here */
     int64_t givers;      /* queries in the subtree that were asked to give and have not answered */
+    int64_t giving;      /* of these, the pool's own */
     int64_t weight;      /* of its fair share among its siblings */
     int64_t asked_ns;    /* when bytes beyond the claim were last asked for */
     int64_t below;       /* scratch of one count; 0 between two */
@@ -60,7 +62,6 @@ struct ration_pool {
     ration_status refuse_status;
     rn_link ledger, parent, child, next, previous, slots;
     void *owner;
-    int64_t process; /* that opened it, in shared memory */
     char name[RN_POOL_NAME_BYTES];
 };
 
@@ -87,6 +88,14 @@ static inline rn_slot *rn_pool_slot(const ration_pool *pool)
 static inline rn_slot *rn_slot_next(const rn_slot *slot)
 {
     return (rn_slot *)rn_link_get(&slot->next);
+}
+
+/* What is stored before it is stored when the process dies behind it. For the words that repair.c
+ * goes by, where the books would be wrong in the other order; the compiler alone could change it.
+ */
+static inline void rn_keep_order(void)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 /* ledger.c */
@@ -121,6 +130,8 @@ ration_pool *rn_pool_next(ration_pool *pool, const ration_pool *top);
 /* The same, children before parents: from rn_pool_first_leaf(top) until `top` itself has been. */
 ration_pool *rn_pool_first_leaf(ration_pool *top);
 ration_pool *rn_pool_next_up(ration_pool *pool, const ration_pool *top);
+/* Makes it the first child of `parent`; NULL makes it the root. */
+void rn_pool_link(ration_pool *pool, ration_pool *parent);
 /* Adds `bytes` (also negative) to held, from `pool` up to where a claim covers it. Limits have been
  * compared. */
 void rn_pool_grant(ration_pool *pool, int64_t bytes);
@@ -147,6 +158,10 @@ ration_pool *rn_pool_find_full(const rn_move *move, int64_t *out_need);
 void rn_pool_trim_unchecked(ration_pool *pool);
 /* Adds `count` to slots_below of all pools from `pool` to the root. */
 void rn_pool_count_slots(ration_pool *pool, int64_t count);
+/* Of this pool alone, with what follows from it. */
+void rn_pool_set_slots_below(ration_pool *pool, int64_t count);
+/* rn_pool_close without the lock; the pool has no children. */
+void rn_pool_fold(ration_pool *pool);
 
 /* recall.c */
 
@@ -169,7 +184,7 @@ bool rn_pool_make_room(const rn_move *move, rn_no *no);
 
 /* audit.c: charged below `top`: exact when it is drained, else to the charges that overlap it. */
 int64_t rn_pool_count_charged(ration_pool *top);
-/* Sets held, granted and slots_below of every pool anew from its parts. */
+/* Sets held, granted, slots_below and givers of every pool anew from its parts. */
 void rn_ledger_recount(rn_ledger *ledger);
 /* "root/queries/q17", as much as `text` takes. */
 void rn_pool_put_path(rn_text *text, const ration_pool *pool);
@@ -198,7 +213,8 @@ static inline void rn_slot_set_granted(rn_slot *slot, int64_t granted_bytes)
 ration_status rn_slot_charge_locked(rn_slot *slot, int64_t bytes, rn_no *no);
 /* What is answered to the caller is the refusal `*no`. */
 void rn_slot_refuse(rn_slot *slot, const rn_no *no);
-/* rn_slot_close without the lock and without freeing. */
+/* rn_slot_close without the lock and without freeing. What the slot still uses becomes the pool's.
+ */
 void rn_slot_fold(rn_slot *slot);
 /* Moves `bytes` charged by `slot` to the direct bytes of `pool`; false, and nothing moved, when a
  * limit or a queue on the way of `pool` forbids it. Owner only. */
@@ -207,7 +223,8 @@ bool rn_slot_hand_over(rn_slot *slot, ration_pool *pool, int64_t bytes);
  * recall, no purge. */
 bool rn_slot_take_over(rn_slot *slot, ration_pool *pool, int64_t bytes);
 
-/* shared.c, or the heap: zeroed; NULL when there is none. */
+/* A place in the tables of a shared ledger, else the heap: zeroed; NULL when there is none. The
+ * lock is not held; for giving back it may be. */
 void *rn_ledger_allocate(rn_ledger *ledger, size_t bytes);
 void rn_ledger_free(rn_ledger *ledger, void *memory, size_t bytes);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the machine has to give, read from /proc and /sys under a prefix: rn_probe_read,
- * rn_probe_self.
+ * rn_probe_self; and who a pid is: rn_probe_start_time, rn_probe_epoch.
  *
  * Every source that may bound this process becomes one row {limit, used, headroom}; the smallest
  * headroom binds:
@@ -28,7 +28,10 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
+#include <sys/stat.h>
 
+#include "base/hash.h"
 #include "memory/lines.h"
 
 /* Version 1 shows "no limit" as the largest multiple of a page below 2^63. */
@@ -491,4 +494,69 @@ void rn_probe_self(const char *sysroot, int64_t *out_rss_bytes, int64_t *out_pea
                            RN_COUNT(entries));
     *out_rss_bytes = entries[0].value;
     *out_peak_bytes = entries[1].value;
+}
+
+/* ------------------------------------------------------------------------------------ processes */
+
+/* Field `wanted` (from 1) of /proc/PID/stat; field 2 is the only one with blanks, and ends at the
+ * last ')' of the file. */
+static const char *find_field(const char *line, int wanted)
+{
+    const char *at = strrchr(line, ')');
+    for (int field = 2; at != NULL && field < wanted; field++) {
+        at = strchr(at, ' ');
+        at = at == NULL ? NULL : at + 1;
+    }
+    return at;
+}
+
+int64_t rn_probe_start_time(int64_t pid)
+{
+    char path[64];
+    rn_text text = rn_text_over(path, sizeof(path));
+    rn_text_format(&text, "/proc/%lld/stat", (long long)pid);
+    char last[1024] = "";
+    rn_lines lines;
+    if (rn_lines_open(&lines, "", path) == 0) { /* a name may hold line ends */
+        for (char *line = rn_lines_next(&lines); line != NULL; line = rn_lines_next(&lines)) {
+            rn_copy_text(last, sizeof(last), line);
+        }
+    }
+    rn_lines_close(&lines);
+    const char *state = find_field(last, 3);
+    const char *threads = find_field(last, 20);
+    const char *start = find_field(last, 22);
+    int64_t thread_count, ticks;
+    if (start != NULL && rn_lines_number(threads, 1, &thread_count) &&
+        rn_lines_number(start, 1, &ticks)) {
+        /* A first thread that has ended shows as Z while others run; alone it has no memory left.
+         */
+        bool ended = strchr("ZXx", *state) != NULL && thread_count <= 1;
+        return ended ? 0 : RN_MAX(ticks, 1);
+    }
+    /* /proc may hide the processes of others; their pids are there all the same. */
+    return kill((pid_t)pid, 0) != 0 && errno == ESRCH ? 0 : -1;
+}
+
+static int64_t namespace_number(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? (int64_t)status.st_ino : 0;
+}
+
+int64_t rn_probe_epoch(void)
+{
+    rn_lines lines;
+    uint64_t hash = 0;
+    char *boot = rn_lines_open(&lines, "", "/proc/sys/kernel/random/boot_id") == 0
+                     ? rn_lines_next(&lines)
+                     : NULL;
+    int64_t processes = namespace_number("/proc/self/ns/pid");
+    if (boot != NULL && processes != 0) {
+        hash = rn_hash_bytes(RN_HASH_SEED, boot, strlen(boot));
+        hash = rn_hash_word(hash, (uint64_t)processes);
+        hash = rn_hash_word(hash, (uint64_t)namespace_number("/proc/self/ns/time"));
+    }
+    rn_lines_close(&lines);
+    return (int64_t)hash;
 }

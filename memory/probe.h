@@ -31,6 +31,12 @@ typedef struct rn_probe {
  * garbage is noted. */
 RATION_NODISCARD ration_status rn_probe_read(const char *sysroot, rn_probe *out_probe,
                                              ration_error *error);
+/* When a process started, in clock ticks since boot: tells it from a later one with its pid. 0 =
+ * there is none, or it has ended and was not waited for; -1 = cannot be read. */
+int64_t rn_probe_start_time(int64_t pid);
+/* What pids and start times count in: the boot, and this process's pid and time namespaces. The
+ * same for all who mean the same by them; 0 = cannot be read. */
+int64_t rn_probe_epoch(void);
 /* The process's own VmRSS and VmHWM in bytes; 0 when unreadable. */
 void rn_probe_self(const char *sysroot, int64_t *out_rss_bytes, int64_t *out_peak_bytes);
 

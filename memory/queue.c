@@ -6,10 +6,10 @@
  * While a ticket is blocked at a pool, the pool is drained, so every release below it comes through
  * the lock; no younger ask passes it, nor any ask without a ticket. Before the lock is let go after
  * bytes came free, the tickets are walked in order: who finds room at every pool where no older one
- * stays blocked is granted - the bytes are charged to its slot's pool, for its owner to take - and
- * woken; who does not stays, perhaps blocked further up. Its age goes with it: since a pool above
- * stops everybody below, nobody can take what it has passed already, but for what a claim in
- * between covers: that was charged above before it came.
+ * stays blocked is granted - the bytes are charged to its slot's pool, for its owner to take: the
+ * state of the ticket, one word, says so - and woken; who does not stays, perhaps blocked further
+ * up. Its age goes with it: since a pool above stops everybody below, nobody can take what it has
+ * passed already, but for what a claim in between covers: that was charged above before it came.
  *
  * All bytes of a ticket are new ones. Its slot holds no credit, since it lies below a drained pool:
  * what looks like credit has been released by the owner, who is awake (AGAIN, or a host's) and on
@@ -33,6 +33,10 @@
 
 #include <errno.h>
 #include <time.h>
+
+#include "memory/shared.h"
+
+#define LOOK_NS ((int64_t)50 * 1000 * 1000) /* a sleeper of a shared ledger looks for the dead */
 
 rn_slot *rn_queue_first(const rn_ledger *ledger)
 {
@@ -97,7 +101,7 @@ static void wake(rn_slot *slot, rn_ticket_state state)
     if (asleep) {
         int failed = sem_post(&slot->ticket.wake);
         (void)rn_never(failed != 0);
-        if (slot->ticket.call != NULL) {
+        if (slot->ticket.call != NULL && rn_ledger_owns(ticket_ledger(slot), slot)) {
             slot->ticket.call(slot->ticket.argument);
         }
     }
@@ -127,12 +131,11 @@ void rn_ticket_enter(rn_slot *slot, const rn_no *no)
 void rn_ticket_take(rn_slot *slot)
 {
     rn_assert(rn_ticket_read(slot) == RN_TICKET_GRANTED);
-    ration_pool *pool = rn_slot_pool(slot);
     int64_t bytes = slot->ticket.bytes;
-    rn_store(&pool->direct, rn_load(&pool->direct) - bytes);
+    set_state(slot, RN_TICKET_NONE);
+    rn_keep_order(); /* not promised and granted at once */
     rn_slot_set_granted(slot, slot->granted_bytes + bytes);
     rn_store(&slot->hot.used, rn_slot_used(slot) + bytes);
-    set_state(slot, RN_TICKET_NONE);
 }
 
 void rn_ticket_leave(rn_slot *slot)
@@ -140,7 +143,7 @@ void rn_ticket_leave(rn_slot *slot)
     rn_ticket_state state = rn_ticket_read(slot);
     set_state(slot, RN_TICKET_NONE);
     if (state == RN_TICKET_GRANTED) {
-        rn_pool_grant_direct(rn_slot_pool(slot), -slot->ticket.bytes);
+        rn_pool_grant(rn_slot_pool(slot), -slot->ticket.bytes);
     } else if (state != RN_TICKET_NONE) {
         rn_ledger *ledger = ticket_ledger(slot);
         take_out(ledger, slot);
@@ -148,15 +151,30 @@ void rn_ticket_leave(rn_slot *slot)
     }
 }
 
-rn_ticket_state rn_ticket_wait(rn_slot *slot, int64_t deadline_ns)
+/* Sleeps until woken, or until `deadline_ns`; false = that is past. */
+static bool sleep_until(rn_slot *slot, int64_t deadline_ns)
 {
     struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / 1000000000),
                                 .tv_nsec = (long)(deadline_ns % 1000000000)};
-    int failed = 0;
-    while (rn_ticket_read(slot) == RN_TICKET_WAITING && (failed == 0 || errno == EINTR)) {
-        failed = deadline_ns == INT64_MAX
+    int failed = deadline_ns == INT64_MAX
                      ? sem_wait(&slot->ticket.wake)
                      : sem_clockwait(&slot->ticket.wake, CLOCK_MONOTONIC, &deadline);
+    return failed == 0 || errno == EINTR;
+}
+
+rn_ticket_state rn_ticket_wait(rn_slot *slot, int64_t deadline_ns)
+{
+    rn_ledger *ledger = ticket_ledger(slot);
+    bool woken = true;
+    while (rn_ticket_read(slot) == RN_TICKET_WAITING && woken) {
+        int64_t look_ns = ledger->shared ? rn_add(rn_clock_ns(), LOOK_NS) : INT64_MAX;
+        woken = sleep_until(slot, RN_MIN(deadline_ns, look_ns));
+        if (!woken && look_ns < deadline_ns) { /* who was waited for may have died */
+            rn_ledger_lock(ledger);
+            (void)rn_ledger_bury_gone(ledger, false);
+            rn_ledger_unlock(ledger);
+            woken = true;
+        }
     }
     RN_POINT("queue.woken");
     return rn_ticket_read(slot);
@@ -206,13 +224,48 @@ void rn_queue_stop_at(ration_pool *pool)
     ledger->freed = true;
 }
 
-void rn_pool_count_givers(ration_pool *pool, int64_t count)
+void rn_pool_carry_givers(ration_pool *pool, int64_t count)
 {
     if (count != 0) {
         rn_pool_ledger(pool)->stale = true;
     }
     for (; pool != NULL; pool = rn_pool_parent(pool)) {
         rn_store(&pool->givers, rn_load(&pool->givers) + count);
+    }
+}
+
+void rn_pool_count_givers(ration_pool *pool, int64_t count)
+{
+    pool->giving += count;
+    rn_pool_carry_givers(pool, count);
+}
+
+static void insert_by_age(rn_ledger *ledger, rn_slot *slot)
+{
+    rn_slot *older = (rn_slot *)rn_link_get(&ledger->last_waiting);
+    while (older != NULL && older->ticket.sequence > slot->ticket.sequence) {
+        older = (rn_slot *)rn_link_get(&older->ticket.previous);
+    }
+    rn_link *place = older == NULL ? &ledger->first_waiting : &older->ticket.next;
+    rn_slot *younger = (rn_slot *)rn_link_get(place);
+    rn_link_set(&slot->ticket.previous, older);
+    rn_link_set(&slot->ticket.next, younger);
+    rn_link_set(younger == NULL ? &ledger->last_waiting : &younger->ticket.previous, slot);
+    rn_link_set(place, slot);
+}
+
+void rn_queue_put_back(rn_slot *slot)
+{
+    rn_ticket_state state = rn_ticket_read(slot);
+    ration_pool *pool = ticket_pool(slot);
+    rn_link_set(&slot->ticket.pool, NULL);
+    if (state == RN_TICKET_WAITING || state == RN_TICKET_AGAIN) {
+        insert_by_age(ticket_ledger(slot), slot);
+        bool on_way = pool != NULL && rn_pool_is_below(rn_slot_pool(slot), pool);
+        block_at(slot, on_way ? pool : rn_slot_pool(slot));
+    }
+    if (state == RN_TICKET_AGAIN || state == RN_TICKET_GRANTED) {
+        (void)sem_post(&slot->ticket.wake); /* once too often does no harm */
     }
 }
 
@@ -230,7 +283,7 @@ static void serve(rn_ledger *ledger)
         ration_pool *full = rn_pool_find_full_at_last(&move, &need, &no);
         if (full == NULL) {
             take_out(ledger, slot);
-            rn_pool_grant_direct(rn_slot_pool(slot), slot->ticket.bytes);
+            rn_pool_grant(rn_slot_pool(slot), slot->ticket.bytes);
             RN_POINT("queue.granted");
             wake(slot, RN_TICKET_GRANTED);
         } else if (full != ticket_pool(slot)) {

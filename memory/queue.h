@@ -23,13 +23,20 @@ static inline rn_ticket_state rn_ticket_read(const rn_slot *slot)
     return (rn_ticket_state)rn_load_acquire(&slot->ticket.state);
 }
 
+/* Granted to the ticket and not taken yet: part of what the slot's pool holds. Under the lock. */
+static inline int64_t rn_ticket_promised(const rn_slot *slot)
+{
+    return rn_ticket_read(slot) == RN_TICKET_GRANTED ? slot->ticket.bytes : 0;
+}
+
 /* Sleeps until the ticket of `slot` is not waiting any more, or until `deadline_ns` of
  * CLOCK_MONOTONIC (INT64_MAX = none); returns its state then. Owner only, without the lock. A
  * cancellation point: the slot stays in the queue until it leaves or closes. */
 rn_ticket_state rn_ticket_wait(rn_slot *slot, int64_t deadline_ns);
 /* `call` is made under the lock when a waiting ticket is granted or its owner is to ask again: it
  * may post, write to a pipe or set a flag, and must not come back into the ledger. Owner only,
- * while not waiting. */
+ * while not waiting. In a shared ledger it is not made for another process: look at the state now
+ * and then. */
 void rn_ticket_on_wake(rn_slot *slot, void (*call)(void *argument), void *argument);
 
 /* ---- with the lock held */
@@ -50,8 +57,13 @@ void rn_queue_stop_at(ration_pool *pool);
 /* Grants what can be granted, oldest first; then wakes, of the tickets at every pool that no giver
  * is left for, the oldest. */
 void rn_queue_move(rn_ledger *ledger);
-/* Adds `count` to the givers of all pools from `pool` to the root. */
+/* Adds `count` to the givers of all pools from `pool` to the root: queries of that pool, or of a
+ * subtree that comes to it. */
 void rn_pool_count_givers(ration_pool *pool, int64_t count);
+void rn_pool_carry_givers(ration_pool *pool, int64_t count);
+/* After a death: puts the ticket of `slot`, if it waits, into the list by its age, and wakes an
+ * owner that may not have been woken. The list holds only slots this was called for. */
+void rn_queue_put_back(rn_slot *slot);
 /* Slots that wait, oldest first. */
 rn_slot *rn_queue_first(const rn_ledger *ledger);
 rn_slot *rn_queue_next(const rn_slot *slot);

@@ -70,9 +70,10 @@
  * refused giant visible, and others are refused because of it; adding up readings of slots that
  * were open counts bytes on their way from one slot to another twice.
  *
- * Asking order: credit, chunk, exact bytes (slot.c), retained pages purged, recall, refuse. Purge
- * comes before recall because retained pages serve nobody, while recalled credit moves the shortage
- * to a worker who must come here for it next.
+ * Asking order: credit, chunk, exact bytes (slot.c), retained pages purged, recall, what processes
+ * that are gone held (shared ledgers only, repair.c), refuse. Purge comes before recall because
+ * retained pages serve nobody, while recalled credit moves the shortage to a worker who must come
+ * here for it next.
  *
  * Bounds: recall O(slots below + pools below x depth) and one barrier.
  */
@@ -81,7 +82,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "memory/queue.h"
+#include "memory/shared.h"
 
 static void close_slot(const rn_ledger *ledger, rn_slot *slot)
 {
@@ -234,6 +235,10 @@ bool rn_pool_make_room(const rn_move *move, rn_no *no)
 {
     int64_t need = 0;
     ration_pool *full = rn_pool_find_full_at_last(move, &need, no);
+    if (full != NULL && rn_pool_ledger(full)->shared &&
+        rn_ledger_bury_gone(rn_pool_ledger(full), false)) {
+        full = rn_pool_find_full_at_last(move, &need, no);
+    }
     if (RN_LIKELY(full == NULL)) {
         return true;
     }

@@ -14,8 +14,7 @@
  *
  * Bounds: refill O(depth); release of any size O(depth).
  */
-#include "base/heap.h"
-#include "memory/queue.h"
+#include "memory/shared.h"
 
 #define CHUNK_BYTES_MIN ((int64_t)4096)
 #define FLOOR_CHUNKS 4 /* credit beyond this goes home at a release .. */
@@ -157,7 +156,9 @@ ration_status ration_slot_charge_slow(ration_slot *slot, int64_t bytes, bool pub
     rn_no no;
     ration_status status = rn_slot_charge_locked(self, bytes, &no);
     if (status != RATION_OK && self->patient) {
-        self->refused_bytes = bytes;
+        self->refused_bytes = rn_add(rn_slot_used(self) - self->advance_bytes, bytes);
+        self->recalled_bytes = no.recalled_bytes;
+        self->purged_bytes = no.purged_bytes;
     } else if (status != RATION_OK) {
         rn_slot_refuse(self, &no);
     }
@@ -263,16 +264,16 @@ ration_status rn_slot_open(ration_pool *pool, void *owner, rn_slot **out_slot)
     rn_ledger *ledger = rn_pool_ledger(pool);
     rn_slot *slot = (rn_slot *)rn_ledger_allocate(ledger, sizeof(*slot));
     if (slot == NULL) {
-        return RATION_NO_MEMORY;
+        return ledger->shared ? RATION_NO_SLOT : RATION_NO_MEMORY;
     }
-    if (sem_init(&slot->ticket.wake, ledger->share != NULL, 0) != 0) {
+    if (sem_init(&slot->ticket.wake, ledger->shared, 0) != 0) {
         rn_ledger_free(ledger, slot, sizeof(*slot));
         return RATION_NO_MEMORY;
     }
-    rn_link_set(&slot->pool, pool);
     slot->owner = owner;
     slot->hot.ordering = ledger->membarrier ? 0 : 1;
     rn_ledger_lock(ledger);
+    rn_link_set(&slot->pool, pool); /* from here on it counts, also when its process dies */
     rn_link_set(&slot->next, rn_pool_slot(pool));
     rn_link_set(&pool->slots, slot);
     rn_pool_count_slots(pool, 1);
@@ -294,8 +295,11 @@ void rn_slot_fold(rn_slot *slot)
     rn_link_set(link, rn_slot_next(slot));
     rn_pool_count_slots(pool, -1);
     int64_t used = rn_slot_used(slot);
-    rn_pool_grant(pool, used - slot->granted_bytes);
+    int64_t granted_bytes = slot->granted_bytes;
+    rn_link_set(&slot->pool, NULL);
+    rn_keep_order(); /* never counted by the slot and by the pool */
     rn_store(&pool->direct, rn_load(&pool->direct) + used);
+    rn_pool_grant(pool, used - granted_bytes);
     (void)sem_destroy(&slot->ticket.wake);
 }
 
@@ -332,6 +336,7 @@ bool rn_slot_hand_over(rn_slot *slot, ration_pool *pool, int64_t bytes)
     }
     rn_store(&slot->hot.used, rn_slot_used(slot) - bytes);
     rn_slot_set_granted(slot, slot->granted_bytes - bytes);
+    rn_keep_order(); /* never counted twice */
     rn_store(&pool->direct, rn_load(&pool->direct) + bytes);
     rn_pool_move_held(own, bytes, pool, bytes);
     way seen = look_up(own, 0);
@@ -352,6 +357,7 @@ bool rn_slot_take_over(rn_slot *slot, ration_pool *pool, int64_t bytes)
     }
     int64_t missing = rn_slot_missing(slot, bytes);
     rn_store(&pool->direct, rn_load(&pool->direct) - bytes);
+    rn_keep_order(); /* never counted twice */
     rn_pool_move_held(pool, bytes, own, missing);
     rn_slot_set_granted(slot, slot->granted_bytes + missing);
     rn_store(&slot->hot.used, rn_slot_used(slot) + bytes);

@@ -257,6 +257,28 @@ START_TEST(test_ask__giver_that_waits_gives_first)
 }
 END_TEST
 
+/* Its share has grown since it was asked, and it waits with others to come: it gives all the same,
+ * because somebody sleeps on its answer. */
+START_TEST(test_ask__giver_is_told_whatever_its_share)
+{
+    stage made;
+    set_stage(&made);
+    actor *a = enter_query(&made, 0), *b = enter_query(&made, 0), *c = enter_query(&made, 0),
+          *d = enter_query(&made, 0);
+    hold(&made, a, 350 * KIB, 0);
+    hold(&made, c, 850 * KIB, 850 * KIB);
+    EXPECT_ANSWER(a, 20 * KIB, WAIT);
+    rn_ask_can_spill(a->query, 350 * KIB);
+    EXPECT_ANSWER(b, 560 * KIB, WAIT);
+    ck_assert(is_asked(a) && is_asked(c));
+    close_query(&made, d); /* 400 instead of 300 each */
+    EXPECT_ANSWER(a, 20 * KIB, SPILL);
+    give(&made, a, 10 * KIB);
+    EXPECT_ANSWER(a, 20 * KIB, WAIT);
+    clear_stage(&made);
+}
+END_TEST
+
 int main(void)
 {
 #ifdef RATION_UNGOVERNED
@@ -273,6 +295,7 @@ int main(void)
         test_ask__more_who_wait_need_more_givers,
         test_ask__giver_that_frees_nothing_is_passed_over,
         test_ask__giver_that_waits_gives_first,
+        test_ask__giver_is_told_whatever_its_share,
     };
     Suite *suite = suite_create("executor/ask");
     TCase *lines = tcase_create("lines");

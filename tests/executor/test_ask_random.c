@@ -55,8 +55,8 @@ static void publish(const play *it, int i)
 {
     const actor *self = &it->made.actors[i];
     int64_t used = rn_slot_used(self->slot);
-    /* Before it holds anything nobody knows how much it will be. */
-    rn_ask_can_spill(self->query, habits[i] == CANNOT ? 0 : used == 0 ? INT64_MAX : used);
+    /* As operators do, which have some buffers from the start. */
+    rn_ask_can_spill(self->query, habits[i] == CANNOT ? 0 : used + 1);
 }
 
 static void open_player(play *it, int i)
@@ -101,7 +101,7 @@ static void step_ask(play *it, int i)
 {
     player *own = &it->players[i];
     const actor *self = &it->made.actors[i];
-    bool within = held_by(self) + own->wanted <= share_of(it, i);
+    bool within = rn_slot_used(self->slot) + own->wanted <= share_of(it, i);
     bool had_none = rn_ticket_read(self->slot) == RN_TICKET_NONE;
     publish(it, i);
     rn_asked asked = ask_for(&it->made, self, own->wanted);

@@ -183,6 +183,23 @@ START_TEST(test_ask__inactive_hog_gives_first)
 }
 END_TEST
 
+/* Who waits cannot ask, and is active all the same. */
+START_TEST(test_ask__who_waits_is_active)
+{
+    stage made;
+    set_stage(&made);
+    actor *a = enter_query(&made, 0), *b = enter_query(&made, 0), *c = enter_query(&made, 0);
+    hold(&made, a, 300 * KIB, 300 * KIB);
+    hold(&made, c, 900 * KIB, 900 * KIB);
+    EXPECT_ANSWER(a, 50 * KIB, WAIT);
+    a->asked_ns = 0;
+    EXPECT_ANSWER(b, 10 * KIB, WAIT);
+    ck_assert_int_eq(share_of(a), 400 * KIB);
+    ck_assert(!is_asked(a));
+    clear_stage(&made);
+}
+END_TEST
+
 /* The clock: 100 ms after its last refill a query is not active any more. */
 START_TEST(test_ask__activity_ends)
 {
@@ -287,6 +304,21 @@ START_TEST(test_ask__no_victim_for_a_hog)
 }
 END_TEST
 
+/* What it asks for uses its claim up first: that is not counted twice. */
+START_TEST(test_ask__within_its_share_with_its_claim)
+{
+    stage made;
+    rn_no no;
+    set_stage(&made);
+    actor *a = enter_query(&made, 0), *b = enter_query(&made, 0);
+    ck_assert(rn_pool_try_claim(pool_of(a), 200 * KIB, &no)); /* share: 200 + 500 */
+    hold(&made, b, 1000 * KIB, 0);
+    EXPECT_ANSWER(a, 700 * KIB, WAIT);
+    ck_assert_int_eq(ration_query_status(b->query), RATION_VICTIM);
+    clear_stage(&made);
+}
+END_TEST
+
 /* Who can spill is asked to, and goes only when that has freed nothing. */
 START_TEST(test_ask__who_can_spill_is_no_victim)
 {
@@ -341,10 +373,12 @@ int main(void)
         test_ask__groups,
         test_ask__limit_of_a_group,
         test_ask__inactive_hog_gives_first,
+        test_ask__who_waits_is_active,
         test_ask__activity_ends,
         test_ask__victim,
         test_ask__victim_that_waits_is_woken,
         test_ask__no_victim_for_a_hog,
+        test_ask__within_its_share_with_its_claim,
         test_ask__who_can_spill_is_no_victim,
         test_ask__giver_that_grew_before_it_gave,
     };

@@ -1,66 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Tickets in one thread: order, no barging, what moves the queue, the AGAIN rule. After every step
- * the invariants of queue.c are evaluated from outside. Interleavings: tests/points/test_queue.c;
- * long plays: test_queue_random.c, test_queue_threads.c. Both orderings (_i). */
-#include <pthread.h>
-#include <signal.h>
-
-#include "tests/memory/queue_world.h"
-
-#define LIMIT 1000
-#define NONE INT64_MAX
-
-typedef struct stage {
-    fixture world;
-    rn_slot *holder; /* below q2: has what others wait for */
-    rn_slot *a, *b;  /* below q1 */
-    rn_slot *c;      /* below q2 */
-} stage;
-
-/* As many below q1 and below q2 from now on. */
-static void set_givers(const stage *made, int64_t first, int64_t second)
-{
-    count_givers(made->world.first, first - rn_load(&made->world.first->givers));
-    count_givers(made->world.second, second - rn_load(&made->world.second->givers));
-}
-
-/* A giver below each pool that never answers keeps waiting tickets asleep. */
-static stage set_stage(bool seq_cst)
-{
-    stage made = {.world = fixture_open(LIMIT, NONE, 64, seq_cst)};
-    made.holder = open_slot(made.world.second);
-    made.a = open_slot(made.world.first);
-    made.b = open_slot(made.world.first);
-    made.c = open_slot(made.world.second);
-    set_givers(&made, 1, 1);
-    return made;
-}
-
-static void clear_stage(stage *made)
-{
-    rn_slot *slots[] = {made->holder, made->a, made->b, made->c};
-    for (size_t i = 0; i < RN_COUNT(slots); i++) {
-        if (slots[i] != NULL) {
-            leave(slots[i]);
-            release(slots[i], rn_slot_used(slots[i]));
-            rn_slot_close(slots[i]);
-            expect_queue(&made->world);
-        }
-    }
-    fixture_close(&made->world);
-}
-
-static void expect_states(const stage *made, rn_ticket_state a, rn_ticket_state b,
-                          rn_ticket_state c)
-{
-    expect_queue(&made->world);
-    ck_assert_int_eq(rn_ticket_read(made->a), a);
-    ck_assert_int_eq(rn_ticket_read(made->b), b);
-    ck_assert_int_eq(rn_ticket_read(made->c), c);
-}
-
-#define EXPECT(a, b, c) expect_states(&made, RN_TICKET_##a, RN_TICKET_##b, RN_TICKET_##c)
+ * the invariants of queue.c are evaluated from outside. Sleeping and waking:
+ * test_queue_wake.c; interleavings: tests/points/test_queue.c; long plays: test_queue_random.c,
+ * test_queue_threads.c. Both orderings (_i). */
+#include "tests/memory/queue_stage.h"
 
 /* ---------------------------------------------------------------------------------------- order */
 
@@ -479,103 +423,6 @@ START_TEST(test_queue__givers_of_other_pools_do_not_count)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------- wake-ups */
-
-START_TEST(test_queue__wait_has_a_deadline)
-{
-    stage made = set_stage(_i != 0);
-    ck_assert(ask(made.holder, LIMIT));
-    ck_assert_int_eq(rn_ticket_wait(made.a, 0), RN_TICKET_NONE);
-    ck_assert(!ask(made.a, 10));
-    ck_assert_int_eq(rn_ticket_wait(made.a, 0), RN_TICKET_WAITING);
-    int64_t soon_ns = rn_clock_ns() + 2000000;
-    ck_assert_int_eq(rn_ticket_wait(made.a, soon_ns), RN_TICKET_WAITING);
-    ck_assert_int_ge(rn_clock_ns(), soon_ns);
-    set_givers(&made, 0, 0);
-    ck_assert_int_eq(rn_ticket_wait(made.a, 0), RN_TICKET_AGAIN);
-    set_givers(&made, 1, 0);
-    ck_assert(!ask(made.a, 10)); /* the wake-up it did not sleep for is not one for this sleep */
-    ck_assert_int_eq(rn_ticket_wait(made.a, 0), RN_TICKET_WAITING);
-    release(made.holder, 10);
-    ck_assert_int_eq(rn_ticket_wait(made.a, INT64_MAX), RN_TICKET_GRANTED);
-    ck_assert_int_eq(rn_ticket_wait(made.a, INT64_MAX), RN_TICKET_GRANTED);
-    clear_stage(&made);
-}
-END_TEST
-
-START_TEST(test_queue__call_on_wake)
-{
-    stage made = set_stage(_i != 0);
-    bell bells[] = {{.slot = made.a}, {.slot = made.c}};
-    rn_ticket_on_wake(made.a, ring, &bells[0]);
-    rn_ticket_on_wake(made.c, ring, &bells[1]);
-    ck_assert(ask(made.a, 10)); /* no queue, no call */
-    ck_assert(ask(made.holder, LIMIT - 10));
-    ck_assert(!ask(made.a, 10) && !ask(made.c, 10));
-    ck_assert_int_eq(bells[0].rings, 0);
-    set_givers(&made, 0, 0);
-    ck_assert_int_eq(bells[0].again, 1);
-    release(made.holder, 10); /* awake already */
-    ck_assert_int_eq(bells[0].rings, 1);
-    EXPECT(GRANTED, NONE, AGAIN);
-    ck_assert_int_eq(bells[1].again, 1);
-    set_givers(&made, 1, 0);
-    ck_assert(!ask(made.c, 10));
-    release(made.holder, 10);
-    ck_assert_int_eq(bells[1].granted, 1);
-    ck_assert_int_eq(bells[1].rings, 2);
-    rn_ticket_on_wake(made.c, NULL, NULL);
-    ck_assert(ask(made.c, 10));
-    ck_assert(!ask(made.c, 10));
-    release(made.holder, 10);
-    ck_assert_int_eq(bells[1].rings, 2);
-    EXPECT(GRANTED, NONE, GRANTED);
-    clear_stage(&made);
-}
-END_TEST
-
-static void ignore(int number)
-{
-    (void)number;
-}
-
-static void *sleep_on_ticket(void *argument)
-{
-    rn_ticket_state *state = (rn_ticket_state *)((void **)argument)[1];
-    *state = rn_ticket_wait((rn_slot *)((void **)argument)[0], INT64_MAX);
-    return NULL;
-}
-
-/* It sleeps, or is about to; signals do not end its sleep. */
-START_TEST(test_queue__another_thread_is_woken)
-{
-    stage made = set_stage(_i != 0);
-    struct sigaction action = {.sa_handler = ignore};
-    ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
-    for (int round = 0; round < 200; round++) {
-        rn_ticket_state state = RN_TICKET_NONE;
-        void *arguments[] = {made.a, &state};
-        pthread_t thread;
-        ck_assert(ask(made.holder, LIMIT));
-        ck_assert(!ask(made.a, 100));
-        ck_assert_int_eq(pthread_create(&thread, NULL, sleep_on_ticket, arguments), 0);
-        ck_assert_int_eq(pthread_kill(thread, SIGUSR1), 0);
-        if (round % 2 == 0) {
-            release(made.holder, LIMIT);
-        } else {
-            set_givers(&made, 0, 0);
-        }
-        ck_assert_int_eq(pthread_join(thread, NULL), 0);
-        ck_assert_int_eq(state, round % 2 == 0 ? RN_TICKET_GRANTED : RN_TICKET_AGAIN);
-        leave(made.a);
-        release(made.holder, rn_slot_used(made.holder));
-        set_givers(&made, 1, 1);
-        EXPECT(NONE, NONE, NONE);
-    }
-    clear_stage(&made);
-}
-END_TEST
-
 int main(void)
 {
 #ifdef RATION_UNGOVERNED
@@ -600,9 +447,6 @@ int main(void)
         test_queue__amounts_near_the_end_of_int64,
         test_queue__oldest_asks_again_when_no_giver_is_left,
         test_queue__givers_of_other_pools_do_not_count,
-        test_queue__wait_has_a_deadline,
-        test_queue__call_on_wake,
-        test_queue__another_thread_is_woken,
     };
     TCase *both = tcase_create("both orderings");
     for (size_t i = 0; i < RN_COUNT(tests); i++) {

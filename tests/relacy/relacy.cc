@@ -68,6 +68,32 @@ int64_t rn_clock_coarse_ns(void)
 
 } /* extern "C" */
 
+/* Of ledgers that lie in memory of several processes, which no scenario has. */
+void *rn_share_take(rn_ledger *, size_t)
+{
+    abort();
+}
+void rn_share_give(rn_ledger *, void *)
+{
+    abort();
+}
+bool rn_share_owns(const rn_ledger *, const void *)
+{
+    abort();
+}
+void rn_ledger_leave(rn_ledger *)
+{
+    abort();
+}
+void rn_ledger_repair(rn_ledger *)
+{
+    abort();
+}
+bool rn_ledger_bury_gone(rn_ledger *, bool)
+{
+    abort();
+}
+
 static_assert(sizeof(rn_slot) != sizeof(ration_pool) && sizeof(rn_slot) != sizeof(rn_ledger),
               "a slot is known by its size");
 
