@@ -110,7 +110,9 @@ static int64_t count_held(const ration_query *query)
 static int64_t count_used(const ration_query *query, bool promised)
 {
     int64_t used = rn_load(&query->pool->direct);
-    for (rn_slot *slot = rn_pool_slot(query->pool); slot != NULL; slot = rn_slot_next(slot)) {
+    rn_walk walk;
+    for (rn_slot *slot = rn_walk_first(&walk, query->pool); slot != NULL;
+         slot = rn_walk_next(&walk)) {
         used = rn_add(used, rn_slot_used(slot) + (promised ? rn_ticket_promised(slot) : 0));
     }
     return used;
@@ -143,7 +145,9 @@ static bool has_ended(const ration_query *query)
 
 static void wake_all(const ration_query *query)
 {
-    for (rn_slot *slot = rn_pool_slot(query->pool); slot != NULL; slot = rn_slot_next(slot)) {
+    rn_walk walk;
+    for (rn_slot *slot = rn_walk_first(&walk, query->pool); slot != NULL;
+         slot = rn_walk_next(&walk)) {
         rn_ticket_ask_again(slot);
     }
 }
@@ -249,7 +253,8 @@ static int64_t count_least(const ration_pool *pool, const ration_query *asker, i
     int64_t least = query == asker ? bytes : 0;
     if (query == NULL && pool != rn_pool_ledger(pool)->retained) {
         least = rn_load(&pool->direct);
-        for (rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
+        rn_walk walk;
+        for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL; slot = rn_walk_next(&walk)) {
             least = rn_add(least, rn_slot_used(slot));
         }
         for (ration_pool *at = rn_pool_child(pool); at != NULL; at = rn_pool_sibling(at)) {

@@ -18,7 +18,8 @@ int64_t rn_pool_count_charged(ration_pool *top)
     }
     for (ration_pool *pool = rn_pool_first_leaf(top);; pool = rn_pool_next_up(pool, top)) {
         int64_t sum = rn_add(pool->below, pool == retained ? 0 : rn_load(&pool->direct));
-        for (rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
+        rn_walk walk;
+        for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL; slot = rn_walk_next(&walk)) {
             sum = rn_add(sum, RN_MIN(rn_slot_used(slot), slot->granted_bytes));
             sum = rn_add(sum, rn_ticket_promised(slot));
         }
@@ -84,7 +85,9 @@ typedef struct parts {
 static parts add_up(const ration_pool *pool)
 {
     parts sums = {.givers = pool->giving};
-    for (const rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
+    rn_walk walk;
+    for (const rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL;
+         slot = rn_walk_next(&walk)) {
         sums.in_slots = rn_add(sums.in_slots, slot->granted_bytes);
         sums.in_slots = rn_add(sums.in_slots, rn_ticket_promised(slot));
         sums.slots_below += 1;
@@ -130,7 +133,9 @@ static bool check_pool(const ration_pool *pool, rn_text *text)
     int64_t granted = rn_load(&pool->granted);
     bool unordered = rn_pool_ledger(pool)->unordered;
     const char *what = NULL;
-    for (const rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
+    rn_walk walk;
+    for (const rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL;
+         slot = rn_walk_next(&walk)) {
         if (!agree(slot, rn_pool_is_drained(pool), unordered)) {
             what = "a slot's words disagree with the ledger";
         }

@@ -117,7 +117,9 @@ static void go_on_in_child(void)
     for (rn_ledger *ledger = all; ledger != NULL; ledger = ledger->sibling) {
         ration_pool *root = (ration_pool *)rn_link_get(&ledger->root);
         for (ration_pool *pool = root; pool != NULL; pool = rn_pool_next(pool, root)) {
-            for (rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
+            rn_walk walk;
+            for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL;
+                 slot = rn_walk_next(&walk)) {
                 take_credit_home(slot);
             }
             pool->giving = 0;

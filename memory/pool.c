@@ -212,8 +212,9 @@ ration_status rn_pool_open(rn_ledger *ledger, ration_pool *parent, const char *n
 void rn_pool_fold(ration_pool *pool)
 {
     rn_ledger *ledger = rn_pool_ledger(pool);
-    while (rn_never(rn_pool_slot(pool) != NULL)) {
-        rn_slot *slot = rn_pool_slot(pool);
+    rn_walk walk;
+    for (rn_slot *slot = rn_walk_first(&walk, pool); rn_never(slot != NULL);
+         slot = rn_walk_first(&walk, pool)) {
         rn_slot_fold(slot);
         rn_ledger_free(ledger, slot, sizeof(*slot));
     }

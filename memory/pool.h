@@ -36,6 +36,8 @@ struct rn_ledger {
                     are NULL */
 };
 
+#define RN_LANES 8 /* a power of two */
+
 /* I1..I3 of ledger.h. The int64_t words are written under the lock and read relaxed by anybody. */
 struct ration_pool {
     int64_t limit;
@@ -60,7 +62,9 @@ struct ration_pool {
     bool drained; /* no slot below holds credit, and every release below takes the lock: granted =
                      charged */
     ration_status refuse_status;
-    rn_link ledger, parent, child, next, previous, slots;
+    rn_link ledger, parent, child, next, previous;
+    rn_link slots[RN_LANES]; /* the own slots, dealt out to as many lists */
+    int64_t dealt;           /* slots ever */
     void *owner;
     char name[RN_POOL_NAME_BYTES];
 };
@@ -81,13 +85,39 @@ static inline rn_ledger *rn_pool_ledger(const ration_pool *pool)
 {
     return (rn_ledger *)rn_link_get(&pool->ledger);
 }
-static inline rn_slot *rn_pool_slot(const ration_pool *pool)
+static inline void rn_pool_deal_slot(ration_pool *pool, rn_slot *slot)
 {
-    return (rn_slot *)rn_link_get(&pool->slots);
+    rn_link *lane = &pool->slots[pool->dealt++ & (RN_LANES - 1)];
+    rn_link_set(&slot->next, rn_link_get(lane));
+    rn_link_set(lane, slot);
 }
-static inline rn_slot *rn_slot_next(const rn_slot *slot)
+
+/* A walk over the own slots of a pool: along all lanes side by side, so that the processor fetches
+ * the next ones while this one is looked at. Slots must stay meanwhile. */
+typedef struct rn_walk {
+    rn_slot *lanes[RN_LANES];
+    size_t at;
+} rn_walk;
+
+static inline rn_slot *rn_walk_next(rn_walk *walk)
 {
-    return (rn_slot *)rn_link_get(&slot->next);
+    for (int tried = 0; tried < RN_LANES; tried++) {
+        rn_slot **lane = &walk->lanes[walk->at++ & (RN_LANES - 1)];
+        rn_slot *slot = *lane;
+        if (slot != NULL) {
+            *lane = (rn_slot *)rn_link_get(&slot->next);
+            return slot;
+        }
+    }
+    return NULL;
+}
+static inline rn_slot *rn_walk_first(rn_walk *walk, const ration_pool *pool)
+{
+    for (int i = 0; i < RN_LANES; i++) {
+        walk->lanes[i] = (rn_slot *)rn_link_get(&pool->slots[i]);
+    }
+    walk->at = 0;
+    return rn_walk_next(walk);
 }
 
 /* What is stored before it is stored when the process dies behind it. For the words that repair.c

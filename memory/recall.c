@@ -151,7 +151,8 @@ int64_t rn_pool_drain(ration_pool *top)
         return 0;
     }
     for (ration_pool *pool = top; pool != NULL; pool = rn_pool_next(pool, top)) {
-        for (rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
+        rn_walk walk;
+        for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL; slot = rn_walk_next(&walk)) {
             close_slot(ledger, slot);
         }
     }
@@ -161,7 +162,8 @@ int64_t rn_pool_drain(ration_pool *top)
     int64_t home = 0;
     for (ration_pool *pool = top; pool != NULL; pool = rn_pool_next(pool, top)) {
         int64_t credit = 0;
-        for (rn_slot *slot = rn_pool_slot(pool); slot != NULL; slot = rn_slot_next(slot)) {
+        rn_walk walk;
+        for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL; slot = rn_walk_next(&walk)) {
             credit += ordered ? open_slot_at_used(ledger, slot) : 0;
         }
         rn_pool_grant(pool, -credit);

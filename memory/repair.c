@@ -48,7 +48,7 @@ static void relink_pools(rn_share *share)
         ration_pool *pool = rn_share_pool(share, i);
         if (rn_share_has_pool(share, i)) {
             rn_link_set(&pool->child, NULL);
-            rn_link_set(&pool->slots, NULL);
+            memset(pool->slots, 0, sizeof(pool->slots));
             rn_store(&pool->waiting, 0);
         }
     }
@@ -68,8 +68,7 @@ static void relink_slots(rn_share *share)
         rn_slot *slot = rn_share_slot(share, i);
         if (rn_share_has_slot(share, i)) {
             ration_pool *pool = rn_slot_pool(slot);
-            rn_link_set(&slot->next, rn_pool_slot(pool));
-            rn_link_set(&pool->slots, slot);
+            rn_pool_deal_slot(pool, slot);
             if (rn_load(&slot->hot.limit) != slot->granted_bytes) {
                 rn_slot_set_granted(slot, slot->granted_bytes);
             }
@@ -130,13 +129,14 @@ static int64_t bury_pools(rn_share *share, int64_t process, int64_t *out_left)
     int64_t buried = 0;
     *out_left = 0;
     for (int64_t i = 0; i < share->sizes.pools; i++) {
+        rn_walk walk;
         ration_pool *pool = rn_share_pool(share, i);
         if (rn_load(rn_share_pool_holder(share, i)) != process) {
             continue;
         }
         if (!rn_share_has_pool(share, i)) {
             rn_store_release(rn_share_pool_holder(share, i), 0);
-        } else if (rn_pool_child(pool) == NULL && rn_pool_slot(pool) == NULL) {
+        } else if (rn_pool_child(pool) == NULL && rn_walk_first(&walk, pool) == NULL) {
             rn_pool_grant_direct(pool, -rn_load(&pool->direct));
             rn_pool_fold(pool);
             buried += 1;

@@ -274,8 +274,7 @@ ration_status rn_slot_open(ration_pool *pool, void *owner, rn_slot **out_slot)
     slot->hot.ordering = ledger->membarrier ? 0 : 1;
     rn_ledger_lock(ledger);
     rn_link_set(&slot->pool, pool); /* from here on it counts, also when its process dies */
-    rn_link_set(&slot->next, rn_pool_slot(pool));
-    rn_link_set(&pool->slots, slot);
+    rn_pool_deal_slot(pool, slot);
     rn_pool_count_slots(pool, 1);
     way seen = look_up(pool, 0);
     set_floor(slot, &seen);
@@ -284,15 +283,22 @@ ration_status rn_slot_open(ration_pool *pool, void *owner, rn_slot **out_slot)
     return RATION_OK;
 }
 
+static rn_link *find_link(ration_pool *pool, const rn_slot *slot)
+{
+    size_t lane = 0;
+    rn_link *link = &pool->slots[0];
+    while (rn_link_get(link) != slot) {
+        rn_slot *at = (rn_slot *)rn_link_get(link);
+        link = at == NULL ? &pool->slots[++lane] : &at->next;
+    }
+    return link;
+}
+
 void rn_slot_fold(rn_slot *slot)
 {
     ration_pool *pool = rn_slot_pool(slot);
-    rn_link *link = &pool->slots;
-    while (rn_link_get(link) != slot) {
-        link = &((rn_slot *)rn_link_get(link))->next;
-    }
     rn_ticket_leave(slot);
-    rn_link_set(link, rn_slot_next(slot));
+    rn_link_set(find_link(pool, slot), rn_link_get(&slot->next));
     rn_pool_count_slots(pool, -1);
     int64_t used = rn_slot_used(slot);
     int64_t granted_bytes = slot->granted_bytes;

@@ -163,7 +163,7 @@ START_TEST(test_shared__believes_no_list)
     rn_slot *slot = take_slot(&self);
     ck_assert_int_eq(charge(slot, MIB), RATION_OK);
     self.root->child.distance = (int64_t)1 << 40;
-    self.pool->slots.distance = 8;
+    self.pool->slots[0].distance = 8;
     self.pool->next.distance = -8;
     slot->next.distance = (int64_t)1 << 40;
     self.ledger->root.distance = 1;
