@@ -23,8 +23,8 @@
  * is gone. A giver that waits itself is woken to give first. One that freed nothing is not asked
  * again before it holds more, so the line ends.
  *
- * Behind an older ticket nobody is refused and no victim is chosen: what is free there may be enough
- * when that one has left. Its turn to be decided comes when it is the oldest.
+ * Behind an older ticket nobody is refused and no victim is chosen: what is free there may be
+ * enough when that one has left. Its turn to be decided comes when it is the oldest.
  *
  *   1. A query is a giver iff the givers of its own pool are not 0; they are 0 or 1.
  *   2. WAIT is answered only when a giver below the full pool has not answered, or an older ticket
