@@ -97,8 +97,8 @@ POINTS_LIBRARY := $(OBJECTS_IN)/points/libration.a
 MUTANT_TESTS := $(addprefix $(OBJECTS_IN)/,$(sort $(shell \
     sed -n 's/^killed by \([^ ]*\) .*/\1/p' tests/mutants/*.mutant)))
 COVERAGE_TESTS := $(filter $(foreach test,memory/% points/% executor/test_query% \
-    executor/test_guard% executor/test_ask% executor/test_hand_over% executor/test_slots%, \
-    $(OBJECTS_IN)/tests/$(test)),$(TESTS))
+    executor/test_guard% executor/test_ask% executor/test_hand_over% executor/test_slots% \
+    executor/test_settle%,$(OBJECTS_IN)/tests/$(test)),$(TESTS))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -169,7 +169,7 @@ coverage: ## lines and branches of the core that tests take; the others must be 
 
 coverage-run: $(COVERAGE_TESTS)
 	@find $(OBJECTS_IN) -name '*.gcda' -delete
-	@tools/run-tests $(COVERAGE_TESTS)
+	@CK_TIMEOUT_MULTIPLIER=3 tools/run-tests $(COVERAGE_TESTS)
 	@tests/coverage/report $(OBJECTS_IN)
 
 cross: | deps ## compiles the library for AArch64 and shows what a charge becomes there

@@ -104,13 +104,19 @@ static void close_ledger(ration_governor *governor)
     }
 }
 
+bool rn_governor_is_inherited(const ration_governor *governor)
+{
+    return governor->process != 0 && governor->process != getpid();
+}
+
 void ration_governor_close(ration_governor *governor)
 {
     if (governor == NULL) {
         return;
     }
-    /* The child of a fork has the governor of its parent, and not the memory its ledger is in. */
-    if (governor->process == 0 || governor->process == getpid()) {
+    if (rn_governor_is_inherited(governor)) {
+        rn_blocks_abandon(governor->blocks);
+    } else {
         close_ledger(governor);
     }
     rn_heap_free(governor, sizeof *governor);

@@ -27,6 +27,9 @@ struct ration_governor {
     int64_t process;       /* pid that opened it, when it is shared; else 0 */
 };
 
+/* The child of a fork has a shared governor of its parent, and not the memory its ledger is in. */
+bool rn_governor_is_inherited(const ration_governor *governor);
+
 struct ration_query {
     ration_governor *governor;
     ration_pool *pool;

@@ -359,12 +359,15 @@ void ration_query_close(ration_query *query)
     if (query == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < RN_QUERY_SLOTS_MAX; i++) {
+    bool inherited = rn_governor_is_inherited(query->governor);
+    for (uint32_t i = 0; i < RN_QUERY_SLOTS_MAX && !inherited; i++) {
         if (query->slots[i] != NULL) {
             rn_slot_close(query->slots[i]);
         }
     }
-    (void)rn_pool_sweep(query->pool);
-    rn_pool_close(query->pool);
+    if (!inherited) {
+        (void)rn_pool_sweep(query->pool);
+        rn_pool_close(query->pool);
+    }
     free_query(query);
 }

@@ -275,8 +275,8 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_open(const ration_l
  * process that dies, however it does, all is given back before anybody is refused for want of it
  * (within 10 ms when it was not waited for), but for bytes it had handed to a common pool. A
  * process that is stopped in the middle of a slow path stops the others at theirs. The child of a
- * fork does not have the governor: it may close it, not use it, and opens its own. Slots are
- * ordered by seq_cst.
+ * fork does not have the governor: it may close it and its queries, not use them, and opens its
+ * own. Slots are ordered by seq_cst.
  *
  * All who can write the file are trusted with its contents. Closing leaves the file, which may be
  * removed when nobody uses it. Errors: as above; FILE (cannot be opened, is no such file, is

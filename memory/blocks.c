@@ -164,6 +164,11 @@ void rn_blocks_close(rn_blocks *blocks)
     rn_heap_free(blocks, sizeof(*blocks));
 }
 
+void rn_blocks_abandon(rn_blocks *blocks)
+{
+    rn_heap_free(blocks, sizeof(*blocks));
+}
+
 rn_blocks *rn_pool_blocks(ration_pool *pool)
 {
     rn_ledger *ledger = rn_pool_ledger(pool);

@@ -23,6 +23,8 @@ typedef struct rn_blocks rn_blocks;
 RATION_NODISCARD ration_status rn_blocks_open(ration_pool *retained, rn_blocks **out_blocks);
 /* Purges and closes; every block must be back. */
 void rn_blocks_close(rn_blocks *blocks);
+/* Closes those of a shared ledger in the child of a fork, which does not have it. */
+void rn_blocks_abandon(rn_blocks *blocks);
 /* What a block of `bytes` will be charged: the size class or whole pages. */
 int64_t rn_block_round(int64_t bytes);
 /* `bytes` as from rn_block_round; zeroed only when fresh. Draws from the slot's advance, else

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Defects of NebulaGraph's scoped guards (v3.8.0, src/common/memory and src/graph/context), one test
- * each, named after the defect: what follows from a guard that is a flag of the thread, from a row
- * check that looks at the machine, and from one budget for the process. */
+ * Defects of NebulaGraph's scoped guards (v3.8.0, src/common/memory and src/graph/context), one
+ * test each, named after the defect: what follows from a guard that is a flag of the thread, from a
+ * row check that looks at the machine, and from one budget for the process. */
 #include "tests/executor/governor_world.h"
 
 #define KIB INT64_C(1024)

@@ -8,8 +8,7 @@
 
 #define CHUNK MIB
 
-/* ------------------------------------------------------------------------------------- one thread
- */
+/* ----------------------------------------------------------------------------------- one thread */
 
 /* NebulaGraph: under 64 MiB, with 64 bytes held by each of 64 threads, 64 more bytes are refused
  * although 4 KiB are in use; with any number of threads the ask for all that is free is. Velox is
@@ -167,8 +166,7 @@ START_TEST(test_defect__request_near_the_end_of_int64_overflows)
 }
 END_TEST
 
-/* ---------------------------------------------------------------------------------- more than one
- */
+/* -------------------------------------------------------------------------------- more than one */
 
 #define HELD (40 * MIB)
 #define GIANT (24 * MIB + 1)

@@ -3,6 +3,9 @@
  * The interleavings of the queue for bytes: who waits with who releases, withdraws, comes late. A
  * holder has charged what there is; waiters come to the queue through the same calls as an ask
  * does. A giver that never answers keeps them from being told to ask again. Both orderings (_i). */
+#include <sched.h>
+#include <signal.h>
+
 #include "memory/queue.h"
 #include "tests/points/acts.h"
 
@@ -166,6 +169,38 @@ START_TEST(test_queue__release_while_it_sleeps)
     points_await_stuck(&stage.first);
     ck_assert(!points_ended(&stage.first));
     release(stage.holder, 1);
+    points_finish(&stage.first);
+    ck_assert_int_eq(stage.older.status, RATION_OK);
+    clear_stage(&stage);
+}
+END_TEST
+
+static int64_t signals;
+
+static void count_signal(int number)
+{
+    (void)number;
+    (void)rn_fetch_add(&signals, 1);
+}
+
+/* It is not a wake-up: it sleeps on. */
+START_TEST(test_queue__signal_while_it_sleeps)
+{
+    scene stage;
+    set_stage(&stage, _i != 0);
+    hold_all(&stage);
+    struct sigaction counting = {.sa_handler = count_signal};
+    ck_assert_int_eq(sigaction(SIGUSR1, &counting, NULL), 0);
+    enter(&stage.first, "waiter", &stage.older, 500);
+    sleep_on(&stage.first);
+    ck_assert_int_eq(pthread_kill(stage.first.thread, SIGUSR1), 0);
+    while (rn_load(&signals) == 0) {
+        (void)sched_yield();
+    }
+    points_await_stuck(&stage.first);
+    ck_assert(!points_ended(&stage.first));
+    ck_assert_int_eq(rn_ticket_read(stage.older.slot), RN_TICKET_WAITING);
+    release(stage.holder, 500);
     points_finish(&stage.first);
     ck_assert_int_eq(stage.older.status, RATION_OK);
     clear_stage(&stage);
@@ -476,6 +511,7 @@ int main(void)
     const TTest *tests[] = {
         test_queue__release_between_enter_and_sleep,
         test_queue__release_while_it_sleeps,
+        test_queue__signal_while_it_sleeps,
         test_queue__enters_between_a_releases_store_and_load,
         test_queue__release_published_before_enter_lands_after,
         test_queue__limit_raised_between_enter_and_sleep,
