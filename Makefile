@@ -167,9 +167,9 @@ mutants: ## breaks the protocol on purpose; a test must go red each time
 coverage: ## lines and branches of the core that tests take; the others must be named
 	@$(MAKE) --no-print-directory CC=gcc VARIANT=coverage coverage-run
 
-coverage-run: $(COVERAGE_TESTS)
+coverage-run: $(COVERAGE_TESTS) $(PROGRAM)
 	@find $(OBJECTS_IN) -name '*.gcda' -delete
-	@CK_TIMEOUT_MULTIPLIER=3 tools/run-tests $(COVERAGE_TESTS)
+	@RATION='$(PROGRAM)' CK_TIMEOUT_MULTIPLIER=3 tools/run-tests $(COVERAGE_TESTS)
 	@tests/coverage/report $(OBJECTS_IN)
 
 cross: | deps ## compiles the library for AArch64 and shows what a charge becomes there

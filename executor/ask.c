@@ -31,9 +31,9 @@
  *      waits there: by invariant 3 of queue.c either somebody will answer, or its owner is awake.
  *   3. A victim is above its share, chosen for an ask that stays within its own, and chosen once.
  *
- * Bounds: one ask O(pools + givers chosen x pools below the full one), with the lock held. Victims
- * go by excess over a share rather than by size alone (ClickHouse's overcommit tracker goes by a
- * ratio to a soft limit), so that a large weight is worth something.
+ * Bounds: one ask O(depth x (pools + slots) + givers chosen x pools below the full one), with the
+ * lock held. Victims go by excess over a share rather than by size alone (ClickHouse's overcommit
+ * tracker goes by a ratio to a soft limit), so that a large weight is worth something.
  */
 #include "executor/ask.h"
 

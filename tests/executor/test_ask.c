@@ -19,7 +19,7 @@ START_TEST(test_ask__granted_when_there_is_room)
 }
 END_TEST
 
-/* ---------------------------------------------------------------------------------- impossible */
+/* ----------------------------------------------------------------------------------- impossible */
 
 static void expect_undisturbed(const stage *made)
 {
@@ -105,7 +105,7 @@ START_TEST(test_ask__own_limit_is_its_own_affair)
 }
 END_TEST
 
-/* --------------------------------------------------------------------------------------- spill */
+/* ---------------------------------------------------------------------------------------- spill */
 
 START_TEST(test_ask__above_its_share_spills_before_others_are_asked)
 {
@@ -145,7 +145,7 @@ START_TEST(test_ask__spills_when_nobody_else_can)
 }
 END_TEST
 
-/* -------------------------------------------------------------------------------------- givers */
+/* --------------------------------------------------------------------------------------- givers */
 
 START_TEST(test_ask__largest_give_first_and_only_as_many_as_needed)
 {

@@ -7,8 +7,7 @@
 
 #include "tests/executor/ask_world.h"
 
-/* ---------------------------------------------------------------------------------- the older first
- */
+/* ------------------------------------------------------------------------------ the older first */
 
 /* There is room for the younger, and nobody to give: it waits for its turn, since the older may be
  * refused. No victim is needed for it either. */
@@ -61,7 +60,7 @@ START_TEST(test_ask__each_is_decided_in_its_turn)
 }
 END_TEST
 
-/* --------------------------------------------------------------------------------- cut short */
+/* ------------------------------------------------------------------------------------ cut short */
 
 START_TEST(test_ask__cancel_wakes_who_waits)
 {
@@ -151,8 +150,7 @@ START_TEST(test_ask__two_workers_answer_once)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------- out of time
- */
+/* ---------------------------------------------------------------------------------- out of time */
 
 START_TEST(test_ask__withdrawn)
 {
@@ -217,8 +215,7 @@ START_TEST(test_ask__granted_at_the_last_moment)
 }
 END_TEST
 
-/* ----------------------------------------------------------------------------------------- closing
- */
+/* -------------------------------------------------------------------------------------- closing */
 
 START_TEST(test_ask__closing_while_others_wait)
 {
@@ -262,8 +259,7 @@ START_TEST(test_ask__closing_giver_that_held_nothing)
 }
 END_TEST
 
-/* ---------------------------------------------------------------------------------- another amount
- */
+/* ------------------------------------------------------------------------------- another amount */
 
 START_TEST(test_ask__asks_for_less_than_it_was_granted)
 {
@@ -303,8 +299,7 @@ START_TEST(test_ask__asks_for_more_than_it_was_granted)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------- fork
- */
+/* ----------------------------------------------------------------------------------------- fork */
 
 /* In the child nobody waits and nobody is asked, and both may begin anew. */
 START_TEST(test_ask__child_of_a_fork)

@@ -19,7 +19,7 @@ static void look_at_shares(stage *made, actor *observer)
     release(observer->slot, 1);
 }
 
-/* -------------------------------------------------------------------------------------- shares */
+/* --------------------------------------------------------------------------------------- shares */
 
 START_TEST(test_ask__shares_go_by_weight_beyond_claims)
 {
@@ -215,7 +215,7 @@ START_TEST(test_ask__activity_ends)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------- victims */
+/* -------------------------------------------------------------------------------------- victims */
 
 /* Who lies furthest above its share and cannot spill; its refusal says who asked. */
 START_TEST(test_ask__victim)

@@ -111,7 +111,7 @@ static const rn_operator_class hoard_class = HOARD("hoard", hoard_spill);
 static const rn_operator_class hog_class = HOARD("hog", NULL);
 static const rn_operator_class broken_class = HOARD("broken", fail_to_spill);
 
-/* ---------------------------------------------------------------------------------------- runs */
+/* ----------------------------------------------------------------------------------------- runs */
 
 typedef struct run {
     rn_test_world *world;
@@ -238,7 +238,7 @@ static ration_query *open_silent(rn_test_world *world, int64_t bytes)
     return query;
 }
 
-/* ------------------------------------------------------------------------------------ complete */
+/* ------------------------------------------------------------------------------------- complete */
 
 START_TEST(test_settle_spill__own_limit)
 {
@@ -286,7 +286,7 @@ START_TEST(test_settle_spill__many_under_one_limit)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------- a hog */
+/* ---------------------------------------------------------------------------------------- a hog */
 
 /* Reads a few batches, takes what else there is, and goes on when it has been told to end. */
 static void *hog_all(void *argument)
@@ -375,7 +375,7 @@ START_TEST(test_settle_spill__lone_hog_is_refused)
 }
 END_TEST
 
-/* ----------------------------------------------------------------------------- waits cut short */
+/* ------------------------------------------------------------------------------ waits cut short */
 
 typedef enum cut { BY_CANCEL, BY_DEADLINE, BY_TIMEOUT, CUTS } cut;
 
@@ -461,6 +461,33 @@ START_TEST(test_settle_spill__failed_spill_leaves_the_queue)
 }
 END_TEST
 
+/* It was asked, has ended, and its query stays open: nobody waits for it any more. */
+START_TEST(test_settle_spill__closed_execution_has_answered)
+{
+    rn_test_world world;
+    open_world(&world, 1024 * KIB, 600000);
+    rn_plan *plan = build(&world, "hoard", 100, 8);
+    ration_query *other = open_silent(&world, 100 * KIB), *asker = open_silent(&world, 0);
+    run self = {.world = &world, .plan = plan};
+    rn_ask_can_spill(other, 0);
+    open_run(&self);
+    ck_assert_int_eq(rn_execution_open(self.query, plan, false, &self.execution), RATION_OK);
+    rn_store(&self.query->pool->asked_ns, 0); /* inactive: all it has is above its share */
+    rn_slot *slot = asker->slots[0];
+    ck_assert_int_eq(rn_ask(slot, 1000 * KIB, "asker").answer, RN_ASK_WAIT);
+    ck_assert_int_eq(rn_ticket_read(slot), RN_TICKET_WAITING);
+    rn_execution_close(self.execution);
+    self.execution = NULL;
+    ck_assert_int_eq(rn_ticket_read(slot), RN_TICKET_AGAIN);
+    ck_assert_int_eq(rn_ask(slot, 1000 * KIB, "asker").status, RATION_GLOBAL_LIMIT);
+    end(&self);
+    ration_query_close(asker);
+    ration_query_close(other);
+    rn_plan_close(plan);
+    rn_test_close(&world);
+}
+END_TEST
+
 /* Not after its first settles only: else it could be made a victim until then. */
 START_TEST(test_settle_spill__who_can_spill_is_known_from_the_start)
 {
@@ -483,7 +510,7 @@ START_TEST(test_settle_spill__who_can_spill_is_known_from_the_start)
 }
 END_TEST
 
-/* -------------------------------------------------------------------------------------- faults */
+/* --------------------------------------------------------------------------------------- faults */
 
 static bool run_with_fault(rn_test_world *world, const rn_plan *plan, bool heap, int64_t n,
                            bool forever)
@@ -534,6 +561,7 @@ int main(void)
         test_settle_spill__lone_hog_is_refused,
         test_settle_spill__wait_ends_when_the_other_closes,
         test_settle_spill__failed_spill_leaves_the_queue,
+        test_settle_spill__closed_execution_has_answered,
         test_settle_spill__who_can_spill_is_known_from_the_start,
         test_settle_spill__faults,
     };

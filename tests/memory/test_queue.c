@@ -164,8 +164,7 @@ START_TEST(test_queue__second_enter_at_another_pool_lets_others_go)
 }
 END_TEST
 
-/* --------------------------------------------------------------------------- what moves the queue
- */
+/* ------------------------------------------------------------------------- what moves the queue */
 
 START_TEST(test_queue__limits_raised_and_cut)
 {

@@ -40,7 +40,7 @@ typedef struct play {
 
 static play *on; /* the play that rings */
 
-/* --------------------------------------------------------------------------------------- model */
+/* ---------------------------------------------------------------------------------------- model */
 
 /* Of every pool: the greater of its claim and what is below it. Parents come before children. */
 static void count_granted(const play *it, int64_t *granted)
@@ -327,7 +327,7 @@ static void take_step(play *it)
     }
 }
 
-/* --------------------------------------------------------------------------------------- agree */
+/* ---------------------------------------------------------------------------------------- agree */
 
 static void expect_same(play *it)
 {
