@@ -105,7 +105,7 @@ COVERAGE_TESTS := $(filter $(foreach test,memory/% points/% executor/test_query%
 .SECONDEXPANSION:
 .SECONDARY: $(OBJECTS) $(POINTS_OBJECTS)
 .PHONY: all deps deps-test test replay check-all matrix memcheck lint headers consumer tidy format \
-        fuzz fuzz-run mutants coverage coverage-run cross install clean help FORCE
+        fuzz fuzz-run stress mutants coverage coverage-run cross install clean help FORCE
 
 # --------------------------------------------------------------------------------------- targets
 
@@ -142,6 +142,7 @@ check-all: ## everything: compilers, variants, valgrind, linters, headers, fuzzi
 	$(MAKE) --no-print-directory memcheck
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory mutants coverage cross
+	$(MAKE) --no-print-directory stress
 	$(MAKE) --no-print-directory consumer
 	$(MAKE) --no-print-directory fuzz
 	@echo "check-all: passed"
@@ -158,6 +159,10 @@ memcheck: $(TESTS) ## runs the test programs under valgrind
 	    --leak-check=full --errors-for-leak-kinds=definite,possible \
 	    --suppressions=tools/valgrind.supp" tools/run-tests $(TESTS)
 
+STRESS_TESTS := $(addprefix $(OBJECTS_IN)/tests/memory/,test_stress test_twin)
+stress: $(STRESS_TESTS) ## long forms: 10^8 charges under 10^6 recalls, 10^7 steps beside the twin
+	@RATION_STRESS=long JOBS=1 TEST_SECONDS=7200 tools/run-tests $(STRESS_TESTS)
+
 mutants: $(MUTANT_TESTS) $(LIBRARY) $(POINTS_LIBRARY)
 mutants: ## breaks the protocol on purpose; a test must go red each time
 	@MUTANTS_CC='$(CC)' MUTANTS_FLAGS='$(C_FLAGS) $(CHECK_FLAGS)' MUTANTS_LINK='$(CC) $(LD_FLAGS)' \
@@ -170,6 +175,7 @@ coverage: ## lines and branches of the core that tests take; the others must be 
 coverage-run: $(COVERAGE_TESTS) $(PROGRAM)
 	@find $(OBJECTS_IN) -name '*.gcda' -delete
 	@RATION='$(PROGRAM)' CK_TIMEOUT_MULTIPLIER=3 tools/run-tests $(COVERAGE_TESTS)
+	@tools/run-tests $(filter %/test_shared_steps,$(COVERAGE_TESTS)) # skipped where threads are slow
 	@tests/coverage/report $(OBJECTS_IN)
 
 cross: | deps ## compiles the library for AArch64 and shows what a charge becomes there
@@ -296,6 +302,9 @@ $(POINTS_TESTS): $(OBJECTS_IN)/tests/points/%: $(OBJECTS_IN)/points/tests/points
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
 	@$(CC) $(LD_FLAGS) -o $@ $^ $(CHECK_LIBS) -lm
+ifeq ($(VARIANT),coverage)
+$(TESTS): $(OBJECTS_IN)/tests/coverage/leave.o
+endif
 $(EXAMPLES) $(BENCHES): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(LIBRARY) $$(call parts,$$@)
 	$(call link)
 $(FUZZERS): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(LIBRARY)

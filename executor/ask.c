@@ -264,17 +264,17 @@ static int64_t count_least(const ration_pool *pool, const ration_query *asker, i
     return RN_MAX(least, rn_load(&pool->claim));
 }
 
-static rn_asked tell_to_spill(ration_query *query, int64_t lacking)
+static rn_reply tell_to_spill(ration_query *query, int64_t lacking)
 {
     note_told(query);
     int64_t want = RN_MIN(rn_load(&query->spillable_bytes), lacking);
-    return (rn_asked){.answer = RN_ASK_SPILL, .want_bytes = RN_MAX(want, 1)};
+    return (rn_reply){.answer = RN_ASK_SPILL, .want_bytes = RN_MAX(want, 1)};
 }
 
-static rn_asked decide(const rn_slot *slot, int64_t bytes, const char *site, const rn_no *no)
+static rn_reply decide(const rn_slot *slot, int64_t bytes, const char *site, const rn_no *no)
 {
-    const rn_asked refused = {.answer = RN_ASK_REFUSED, .status = no->status};
-    const rn_asked wait = {.answer = RN_ASK_WAIT};
+    const rn_reply refused = {.answer = RN_ASK_REFUSED, .status = no->status};
+    const rn_reply wait = {.answer = RN_ASK_WAIT};
     ration_query *query = rn_slot_query(slot);
     for (ration_pool *pool = no->pool; pool != NULL; pool = rn_pool_parent(pool)) {
         if (count_least(pool, query, bytes) > rn_load(&pool->limit)) {
@@ -340,30 +340,30 @@ static void refuse(rn_slot *slot, ration_pool *pool, rn_no *no)
     rn_slot_refuse(slot, no);
 }
 
-static rn_asked ask_locked(rn_slot *slot, int64_t bytes, const char *site)
+static rn_reply ask_locked(rn_slot *slot, int64_t bytes, const char *site)
 {
     ration_query *query = rn_slot_query(slot);
     ration_status end = find_end(query);
     if (end != RATION_OK) {
-        return (rn_asked){.answer = RN_ASK_REFUSED, .status = end};
+        return (rn_reply){.answer = RN_ASK_REFUSED, .status = end};
     }
     if (take_granted(slot, bytes)) {
-        return (rn_asked){.answer = RN_ASK_GRANTED};
+        return (rn_reply){.answer = RN_ASK_GRANTED};
     }
     if (is_giver(query)) {
-        return (rn_asked){.answer = RN_ASK_SPILL, .want_bytes = rn_load(&query->want_bytes)};
+        return (rn_reply){.answer = RN_ASK_SPILL, .want_bytes = rn_load(&query->want_bytes)};
     }
     if (rn_ticket_read(slot) == RN_TICKET_WAITING && slot->ticket.bytes == bytes) {
-        return (rn_asked){.answer = RN_ASK_WAIT};
+        return (rn_reply){.answer = RN_ASK_WAIT};
     }
     rn_no no;
     if (rn_slot_charge_locked(slot, bytes, &no) == RATION_OK) {
         rn_ticket_leave(slot);
-        return (rn_asked){.answer = RN_ASK_GRANTED};
+        return (rn_reply){.answer = RN_ASK_GRANTED};
     }
     no.recalled_bytes += slot->recalled_bytes;
     no.purged_bytes += slot->purged_bytes;
-    rn_asked asked = decide(slot, bytes, site, &no);
+    rn_reply asked = decide(slot, bytes, site, &no);
     if (asked.answer == RN_ASK_WAIT) {
         rn_ticket_enter(slot, &no);
     } else if (asked.answer == RN_ASK_REFUSED) {
@@ -372,12 +372,12 @@ static rn_asked ask_locked(rn_slot *slot, int64_t bytes, const char *site)
     return asked;
 }
 
-rn_asked rn_ask(rn_slot *slot, int64_t bytes, const char *site)
+rn_reply rn_ask(rn_slot *slot, int64_t bytes, const char *site)
 {
     rn_assert(bytes >= 0);
     rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(slot));
     rn_ledger_lock(ledger);
-    rn_asked asked = ask_locked(slot, bytes, site);
+    rn_reply asked = ask_locked(slot, bytes, site);
     ration_query *query = rn_slot_query(slot);
     if (asked.answer == RN_ASK_REFUSED) {
         rn_ticket_leave(slot);

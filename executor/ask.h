@@ -24,17 +24,17 @@ typedef enum rn_answer {
     RN_ASK_REFUSED
 } rn_answer;
 
-typedef struct rn_asked {
+typedef struct rn_reply {
     rn_answer answer;
     ration_status status; /* RATION_OK unless refused */
     int64_t want_bytes;   /* RN_ASK_SPILL: at least; 0 otherwise */
-} rn_asked;
+} rn_reply;
 
 /* Asks for `bytes` at `site` (static text) with everything that can be done about it. Refused for
  * memory: the refusal is the slot's last (rn_slot_refusal). Refused for another reason (the query
  * was cancelled, failed, or is a victim): the status of that. Cost: the lock, and one pass over the
  * pools below the limit that is full. */
-rn_asked rn_ask(rn_slot *slot, int64_t bytes, const char *site);
+rn_reply rn_ask(rn_slot *slot, int64_t bytes, const char *site);
 /* Takes the slot out of the queue: it will not ask again. `status` RATION_QUEUE_TIMEOUT makes what
  * it waited for its refusal. False: granted meanwhile, nothing is done; asking again takes it. */
 bool rn_ask_withdraw(rn_slot *slot, ration_status status);

@@ -62,7 +62,7 @@ ration_status rn_settle_ask(rn_operator *op, int64_t bound_bytes)
     int64_t until_ns = rn_add(rn_clock_ns(), rn_multiply(wait_ms, 1000000));
     rn_execution_publish(worker->execution);
     for (;;) {
-        rn_asked asked = rn_ask(slot, bound_bytes - slot->advance_bytes, op->node->site);
+        rn_reply asked = rn_ask(slot, bound_bytes - slot->advance_bytes, op->node->site);
         ration_status status = asked.status;
         switch (asked.answer) {
         case RN_ASK_GRANTED:

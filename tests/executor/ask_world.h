@@ -116,11 +116,11 @@ static inline int count_others(const stage *made, const actor *self)
     return count;
 }
 
-QUEUE_UNUSED static rn_asked ask_for(stage *made, const actor *self, int64_t bytes)
+QUEUE_UNUSED static rn_reply ask_for(stage *made, const actor *self, int64_t bytes)
 {
     set_activity(made);
     int others = count_others(made, self);
-    rn_asked asked = rn_ask(self->slot, bytes, "site");
+    rn_reply asked = rn_ask(self->slot, bytes, "site");
     ck_assert_int_eq(asked.answer == RN_ASK_REFUSED, asked.status != RATION_OK);
     ck_assert_int_eq(asked.answer == RN_ASK_SPILL, asked.want_bytes > 0);
     if (asked.answer == RN_ASK_GRANTED || asked.answer == RN_ASK_REFUSED) {

@@ -95,7 +95,7 @@ START_TEST(test_ask__own_limit_is_its_own_affair)
     EXPECT_REFUSED(a, 50 * KIB, QUERY_LIMIT);
     expect_undisturbed(&made);
     rn_ask_can_spill(a->query, 40 * KIB);
-    rn_asked asked = ask_for(&made, a, 50 * KIB);
+    rn_reply asked = ask_for(&made, a, 50 * KIB);
     ck_assert_int_eq(asked.answer, RN_ASK_SPILL);
     ck_assert_int_eq(asked.want_bytes, 10 * KIB);
     expect_undisturbed(&made);
@@ -114,7 +114,7 @@ START_TEST(test_ask__above_its_share_spills_before_others_are_asked)
     actor *a = enter_query(&made, 0), *b = enter_query(&made, 0), *c = enter_query(&made, 0);
     hold(&made, a, 390 * KIB, 390 * KIB); /* share 400 */
     hold(&made, b, 800 * KIB, 800 * KIB);
-    rn_asked asked = ask_for(&made, a, 20 * KIB);
+    rn_reply asked = ask_for(&made, a, 20 * KIB);
     ck_assert_int_eq(asked.answer, RN_ASK_SPILL);
     ck_assert_int_eq(asked.want_bytes, 10 * KIB);
     ck_assert(!is_asked(b));

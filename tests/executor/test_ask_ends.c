@@ -314,7 +314,7 @@ START_TEST(test_ask__child_of_a_fork)
     if (child == 0) {
         int bad = rn_load(&made.governor->root->givers) != 0;
         set_activity(&made);
-        rn_asked asked = rn_ask(a->slot, 300 * KIB, "child");
+        rn_reply asked = rn_ask(a->slot, 300 * KIB, "child");
         bad |= asked.answer != RN_ASK_WAIT || rn_ticket_read(a->slot) != RN_TICKET_WAITING;
         bad |= rn_load(&made.governor->root->givers) != 1;
         release(b->slot, 300 * KIB);

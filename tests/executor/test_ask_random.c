@@ -104,7 +104,7 @@ static void step_ask(play *it, int i)
     bool within = rn_slot_used(self->slot) + own->wanted <= share_of(it, i);
     bool had_none = rn_ticket_read(self->slot) == RN_TICKET_NONE;
     publish(it, i);
-    rn_asked asked = ask_for(&it->made, self, own->wanted);
+    rn_reply asked = ask_for(&it->made, self, own->wanted);
     switch (asked.answer) {
     case RN_ASK_GRANTED:
         own->wanted = 0;

@@ -261,8 +261,8 @@ static void end_early(void)
 #endif
 }
 
-/* Slots stay closed until their owners come to the lock: never over, a no may be false by the credit
- * of who is idle, and it is counted. Checked builds abort at it. */
+/* Slots stay closed until their owners come to the lock: never over, a no may be false by the
+ * credit of who is idle, and it is counted. Checked builds abort at it. */
 START_TEST(test_seccomp__both_refused_later)
 {
     static const long calls[] = {SYS_sched_setaffinity, SYS_sched_getaffinity};
