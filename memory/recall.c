@@ -244,6 +244,7 @@ bool rn_pool_make_room(const rn_move *move, rn_no *no)
     if (RN_LIKELY(full == NULL)) {
         return true;
     }
-    rn_pool_refuse(full, move->bytes, rn_pool_is_drained(full) ? need : move->bytes, no);
+    bool exact = rn_pool_is_drained(full) && need != INT64_MAX;
+    rn_pool_refuse(full, move->bytes, exact ? need : move->bytes, no);
     return false;
 }

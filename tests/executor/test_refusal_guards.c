@@ -69,8 +69,9 @@ START_TEST(test_refusal_guards__none_while_tokens_last)
                                 open_query(governor, NULL, &workers[2].slot)};
     ck_assert_int_eq(ration_query_slot(queries[0], &workers[1].slot), RATION_OK);
     pthread_t threads[WORKERS];
+    uint64_t seed = choose_seed(1);
     for (int i = 0; i < WORKERS; i++) {
-        workers[i].seed = (uint64_t)i + 1;
+        workers[i].seed = seed * 1000 + (uint64_t)i;
         workers[i].rows = takes_turns ? ROWS / 200 : ROWS;
         threads[i] = start(pass_rows, &workers[i]);
     }

@@ -20,6 +20,7 @@ typedef struct squad {
     fixture world;
     int64_t phase;   /* main sets */
     int64_t ready;   /* workers that have their base and have swung for a while */
+    int64_t growing; /* workers that release nothing any more */
     int64_t refused; /* workers that have been refused often after the cut */
     int64_t left;    /* workers that have given back */
 } squad;
@@ -53,8 +54,9 @@ static void *work_through_a_cut(void *argument)
         swing(self, 10);
         (void)sched_yield();
     }
-    for (int i = 0; i < 1000 && rn_load_acquire(now) == GROW; i++) { /* on credit, if there is */
-        int64_t bytes = 1 + pick(&self->seed, 64);
+    (void)count_up(&self->squad->growing);
+    for (int i = 0; i < 8000 && rn_load_acquire(now) == GROW; i++) { /* on credit, if there is */
+        int64_t bytes = 1 + pick(&self->seed, 8);
         self->held += charge(self->slot, bytes) == RATION_OK ? bytes : 0;
     }
     await(now, AFTER_CUT);
@@ -109,6 +111,7 @@ START_TEST(test_cut__credit_is_home_and_nothing_is_granted_above)
         start_threads(threads, CREW, work_through_a_cut, workers, sizeof workers[0]);
         await(&all.ready, CREW);
         rn_store_release(&all.phase, GROW);
+        await(&all.growing, CREW);
         int64_t before = rn_load(&all.world.root->granted);
         rn_pool_set_limit(all.world.root, CUT);
         int64_t charged = rn_load(&all.world.root->granted);
@@ -139,6 +142,74 @@ START_TEST(test_cut__credit_is_home_and_nothing_is_granted_above)
 }
 END_TEST
 
+/* -------------------------------------------------------------------------------- on credit */
+
+#define OWNERS 3
+
+typedef struct owner {
+    rn_slot *slot;
+    const int64_t *stop;
+    uint64_t seed;
+    int64_t broken;
+} owner;
+
+static void *run_on_credit(void *argument)
+{
+    owner *self = (owner *)argument;
+    int64_t held = 0;
+    for (int64_t i = 0; rn_load(self->stop) == 0; i++) {
+        int64_t bytes = pick(&self->seed, 512);
+        if (held < 8 * KIB && charge(self->slot, bytes) == RATION_OK) {
+            held += bytes;
+        } else {
+            release(self->slot, held);
+            held = 0;
+        }
+        if (i % 64 == 0) {
+            self->broken += !rn_slot_check(self->slot) || rn_slot_used(self->slot) != held;
+        }
+    }
+    release(self->slot, held);
+    return NULL;
+}
+
+/* Cut to nothing and raised, as fast as it goes, while owners are between their two comparisons:
+ * none is ever above what it was granted. (The slow path counts a fault when it finds one that is,
+ * and fixture_close looks.) */
+START_TEST(test_cut__takes_no_slot_by_surprise)
+{
+    fixture world = fixture_open(FULL, INT64_MAX, 16 * KIB, _i != 0);
+    owner owners[OWNERS];
+    pthread_t threads[OWNERS];
+    int64_t stop = 0, above = 0;
+    uint64_t seed = choose_seed(4);
+    for (int i = 0; i < OWNERS; i++) {
+        owners[i] = (owner){
+            .slot = open_slot(i == 0 ? world.second : world.first), .stop = &stop, .seed = seed++};
+    }
+    start_threads(threads, OWNERS, run_on_credit, owners, sizeof owners[0]);
+    for (int64_t i = scaled(8000); i > 0; i--) {
+        rn_pool_set_limit(world.root, 0);
+        int64_t granted = rn_load(&world.root->granted);
+        for (int j = 0; j < 20; j++) {
+            above += rn_load(&world.root->granted) > granted; /* it only falls */
+        }
+        rn_pool_set_limit(world.root, FULL);
+        if (i % 16 == 0) {
+            (void)sched_yield();
+        }
+    }
+    rn_store(&stop, 1);
+    join_threads(threads, OWNERS);
+    ck_assert_int_eq(above, 0);
+    for (int i = 0; i < OWNERS; i++) {
+        ck_assert_int_eq(owners[i].broken, 0);
+        rn_slot_close(owners[i].slot);
+    }
+    fixture_close(&world);
+}
+END_TEST
+
 /* -------------------------------------------------------------------------------------- waiters */
 
 #define WIDEST (300 * KIB)
@@ -147,7 +218,7 @@ END_TEST
 START_TEST(test_cut__waiters_are_served_in_order)
 {
     fixture world = fixture_open(FULL, INT64_MAX, MIB, _i != 0);
-    rn_slot *holders[CREW], *waiters[CREW];
+    rn_slot *holders[CREW], *waiters[CREW], *barger = open_slot(world.second);
     const int64_t part = 48 * KIB;
     for (int i = 0; i < CREW; i++) {
         holders[i] = open_slot(world.first);
@@ -177,14 +248,50 @@ START_TEST(test_cut__waiters_are_served_in_order)
             must(j < served ? state == RN_TICKET_GRANTED || j < i - CREW + 1
                             : state == RN_TICKET_WAITING);
         }
+        ck_assert(served == CREW || charge(barger, 1) != RATION_OK);
         ck_assert_int_eq(read_pool(world.root).granted_bytes, charged);
         expect_queue(&world);
     }
     ck_assert_int_eq(served, CREW);
+    rn_slot_close(barger);
     for (int i = 0; i < CREW; i++) {
         rn_slot_close(holders[i]);
         rn_slot_close(waiters[i]);
     }
+    count_givers(world.root, -1);
+    fixture_close(&world);
+}
+END_TEST
+
+/* The same, but nothing is released: the limit is raised again, for one after the other. */
+START_TEST(test_cut__raised_again_serves_who_waits)
+{
+    fixture world = fixture_open(FULL, INT64_MAX, MIB, _i != 0);
+    rn_slot *holder = open_slot(world.first), *waiters[CREW];
+    ck_assert_int_eq(charge(holder, FULL), RATION_OK);
+    count_givers(world.root, 1);
+    rn_pool_set_limit(world.root, CUT);
+    for (int i = 0; i < CREW; i++) {
+        waiters[i] = open_slot(i % 2 == 0 ? world.first : world.second);
+        ck_assert(!ask(waiters[i], KIB + i));
+    }
+    for (int64_t i = 0, limit = FULL; i < CREW; i++) {
+        limit += KIB + i;
+        rn_pool_set_limit(world.root, limit - 1);
+        ck_assert_int_eq(rn_ticket_read(waiters[i]), RN_TICKET_WAITING);
+        rn_pool_set_limit(world.root, CUT);
+        rn_pool_set_limit(world.root, limit);
+        ck_assert_int_eq(rn_ticket_read(waiters[i]), RN_TICKET_GRANTED);
+        ck_assert_int_eq(read_pool(world.root).waiting, CREW - 1 - i);
+        expect_queue(&world);
+    }
+    for (int i = 0; i < CREW; i++) {
+        ck_assert(ask(waiters[i], KIB + i));
+        release(waiters[i], KIB + i);
+        rn_slot_close(waiters[i]);
+    }
+    release(holder, FULL);
+    rn_slot_close(holder);
     count_givers(world.root, -1);
     fixture_close(&world);
 }
@@ -284,7 +391,9 @@ int main(void)
 #endif
     const TTest *const tests[] = {
         test_cut__credit_is_home_and_nothing_is_granted_above,
+        test_cut__takes_no_slot_by_surprise,
         test_cut__waiters_are_served_in_order,
+        test_cut__raised_again_serves_who_waits,
         test_cut__no_waiter_is_lost_in_a_storm,
     };
     return run_in_orderings("memory/cut", tests, RN_COUNT(tests));

@@ -290,6 +290,16 @@ START_TEST(test_seccomp__both_refused_later)
     ck_assert_int_eq(charge(asker, LIMIT - 1000), RATION_OK);
     ck_assert_int_ne(charge(asker, 1), RATION_OK);
     ck_assert_int_ne(charge(slot, 1), RATION_OK);
+    rn_pool_set_limit(world.root, LIMIT - 1); /* above a cut, and nobody knows what is credit */
+    check_audit(&world);
+    rn_pool_set_limit(world.root, LIMIT);
+    rn_store(&world.root->waiting, 1);
+    check_audit(&world);
+    rn_store(&world.root->waiting, 0);
+    char text[256];
+    rn_store(&slot->hot.limit, 0); /* closed is allowed, wrong is not */
+    ck_assert(!ration_pool_check(world.root, text, sizeof(text)));
+    rn_store(&slot->hot.limit, RN_SLOT_CLOSED);
     ck_assert_int_eq(read_pool(world.root).granted_bytes, LIMIT);
     check_audit(&world);
     release(slot, 1000);

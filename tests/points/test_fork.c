@@ -101,6 +101,10 @@ START_TEST(test_fork__between_charge_and_release)
 {
     scene stage;
     set_stage(&stage, _i != 0);
+    ration_pool *owned; /* by a layer that has nothing to say in the child */
+    ck_assert_int_eq(rn_pool_open(stage.world.ledger, stage.world.queries, "owned", INT64_MAX,
+                                  RATION_QUERY_LIMIT, &stage, &owned),
+                     RATION_OK);
     ck_assert_int_eq(charge(stage.own, MORE), RATION_OK);
     stage.released_bytes = MORE;
     stage.charged_bytes = HELD;
@@ -109,6 +113,7 @@ START_TEST(test_fork__between_charge_and_release)
     ck_assert_int_eq(read_pool(stage.world.root).charged_bytes, HELD + MORE);
     points_finish(&stage.owner);
     ck_assert_int_eq(stage.owning.status, RATION_OK);
+    rn_pool_close(owned);
     clear_stage(&stage);
 }
 END_TEST
