@@ -176,18 +176,21 @@ ration_status ration_slot_try_charge_between(ration_slot *slot, int64_t at_least
         return RATION_OK;
     }
     rn_ledger *ledger = lock_for(self);
-    int64_t bytes = RN_MIN(up_to, INT64_MAX - RN_MAX(rn_slot_used(self), 0));
-    for (const ration_pool *pool = rn_slot_pool(self); pool != NULL; pool = rn_pool_parent(pool)) {
-        bytes = RN_MIN(bytes, rn_load(&pool->limit));
-    }
-    bytes = RN_MAX(bytes, at_least);
-    /* Each refusal comes after all credit below its pool came home: what that pool has left, or a
-     * claim below it covers, is all there is. The next attempt passes that pool. */
+    int64_t bytes = RN_MAX(RN_MIN(up_to, INT64_MAX - RN_MAX(rn_slot_used(self), 0)), at_least);
+    /* A wish above a limit is refused before anybody is disturbed for it: then all that is idle
+     * below that pool comes home. What the pool has left then, or a claim below it covers, is all
+     * there is, and the next attempt passes it. */
     rn_no no;
+    ration_pool *shed = NULL;
     ration_status status = rn_slot_charge_locked(self, bytes, &no);
     while (status != RATION_OK && bytes > at_least) {
-        int64_t room = no.waiting > 0 ? 0 : RN_MAX(rn_pool_room(no.pool), 0);
-        bytes = RN_MAX(rn_add(bytes, -RN_MAX(no.needed_bytes - room, 1)), at_least);
+        if (!rn_pool_is_drained(no.pool) && no.pool != shed) {
+            shed = no.pool;
+            rn_pool_shed(shed, INT64_MAX, &no);
+        } else {
+            int64_t room = no.waiting > 0 ? 0 : RN_MAX(rn_pool_room(no.pool), 0);
+            bytes = RN_MAX(rn_add(bytes, -RN_MAX(no.needed_bytes - room, 1)), at_least);
+        }
         status = rn_slot_charge_locked(self, bytes, &no);
     }
     if (status != RATION_OK) {
@@ -226,12 +229,16 @@ void ration_slot_charge(ration_slot *slot, int64_t bytes)
             rn_ledger_unlock(ledger);
             return; /* more than can be counted */
         }
+        int64_t more = missing; /* what a claim covers was charged before */
+        for (ration_pool *pool = own; pool != NULL && more > 0; pool = rn_pool_parent(pool)) {
+            more = rn_pool_need(pool, more);
+            rn_store(&pool->unchecked, rn_add(rn_load(&pool->unchecked), more));
+        }
         rn_pool_grant(own, missing);
         rn_slot_set_granted(self, self->granted_bytes + missing);
         rn_store(&slot->used, rn_load(&slot->used) + bytes);
         for (ration_pool *pool = own; pool != NULL; pool = rn_pool_parent(pool)) {
             rn_pool_shed(pool, 0, &no);
-            rn_store(&pool->unchecked, rn_add(rn_load(&pool->unchecked), bytes));
             rn_pool_trim_unchecked(pool);
         }
         way seen = look_up(own, 0);

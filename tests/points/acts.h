@@ -52,6 +52,9 @@ ACTS_UNUSED static void act_set_limit(void *argument)
 ACTS_UNUSED static int run_in_both_orderings(const char *name, const TTest *const *tests,
                                              size_t count)
 {
+#ifdef RATION_UNGOVERNED
+    return 77; /* nothing is counted in this build */
+#endif
     Suite *suite = suite_create(name);
     for (size_t i = 0; i < count; i++) {
         TCase *both = tcase_create(tests[i]->name);
