@@ -17,7 +17,7 @@
 #define FOREIGN ((int64_t)1 << 40)
 #define LARGEST (INT64_MAX - 64 * FOREIGN)
 
-/* ----------------------------------------------------------------------------- slots and charges */
+/* --------------------------------------------------------------------------- slots and charges */
 
 static void charge_some(pair *self)
 {
