@@ -32,10 +32,10 @@ HARDENING += -fstack-clash-protection -fcf-protection
 endif
 FLAGS_release := -O2 -g $(HARDENING)
 FLAGS_ungoverned := $(FLAGS_release) -DRATION_UNGOVERNED
-FLAGS_checked := -O1 -g -DRATION_CHECKED
-FLAGS_asan := $(FLAGS_checked) -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-              -fno-omit-frame-pointer
-FLAGS_tsan := $(FLAGS_checked) -fsanitize=thread -fno-omit-frame-pointer
+# Frame pointers: call stacks are taken at every allocation (memory/sentry_stack.c).
+FLAGS_checked := -O1 -g -DRATION_CHECKED -fno-omit-frame-pointer -fno-optimize-sibling-calls
+FLAGS_asan := $(FLAGS_checked) -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FLAGS_tsan := $(FLAGS_checked) -fsanitize=thread
 FLAGS_fuzz := $(FLAGS_checked) -fsanitize=fuzzer-no-link,address,undefined \
               -fno-sanitize-recover=undefined
 FLAGS_coverage := -O0 -g --coverage -fprofile-update=atomic -DRATION_COVERAGE

@@ -30,6 +30,11 @@ bool rn_fault(const char *file, int line, const char *text)
 #endif
 }
 
+void rn_fault_add(void)
+{
+    (void)rn_fetch_add(&faults, 1);
+}
+
 int64_t rn_faults(void)
 {
     return rn_load(&faults);

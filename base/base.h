@@ -43,6 +43,8 @@ _Noreturn void rn_assert_failed(const char *file, int line, const char *text);
 /* Checked builds abort; release builds count. Always returns false, so that it can stand in a
  * condition. */
 bool rn_fault(const char *file, int line, const char *text);
+/* Counts a fault that was reported already, in checked builds too. */
+void rn_fault_add(void);
 /* Beliefs that turned out false since the process started; shown in reports. */
 int64_t rn_faults(void);
 

@@ -606,8 +606,7 @@ typedef struct ration_context_figures {
     ration_context_kind kind;
     int32_t depth;      /* 0 = without parent */
     int64_t bytes;      /* in blocks, and handed over */
-    int64_t free_bytes; /* of these, in no chunk; without freed chunks when read by another thread
-                            than the owner */
+    int64_t free_bytes; /* of these, in no chunk; -1 when read by another thread than the owner */
     int64_t blocks;
     int64_t peak_bytes;  /* most ever in blocks */
     int64_t below_bytes; /* of all contexts below */

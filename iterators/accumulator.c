@@ -241,8 +241,7 @@ static ration_status keep_strings(rn_operator *op, rn_accumulator *accumulator, 
             string->rest.pointer = copy;
         }
         if (scratch->before[i].length > RN_STRING_INLINE_MAX) {
-            ration_context_free(accumulator->values,
-                                (void *)(uintptr_t)scratch->before[i].rest.pointer);
+            ration_context_free((void *)(uintptr_t)scratch->before[i].rest.pointer);
         }
     }
     return RATION_OK;

@@ -200,7 +200,7 @@ static ration_status grow_queue(rn_operator *op, path_search *search)
     path_chunk **link = search->tail.chunk == NULL ? &search->first : &search->tail.chunk->next;
     if (*link == NULL) {
         RN_TRY(rn_settle(op, 0,
-                         rn_context_bound(op->context, sizeof(path_chunk), sizeof(path_chunk))));
+                         rn_context_bound_one(op->context, sizeof(path_chunk))));
         path_chunk *chunk = ration_context_allocate(op->context, sizeof *chunk);
         if (chunk == NULL) {
             return ration_context_status(op->context);

@@ -292,3 +292,21 @@ void rn_unmap_shared(void *shared, int64_t bytes, int64_t own_bytes)
     int failed = munmap((char *)shared - own, own + (size_t)bytes);
     (void)rn_never(failed != 0);
 }
+
+void rn_block_release_chain(rn_slot *slot, void *first, void *last, int64_t count)
+{
+    (void)last;
+    while (count-- > 0) {
+        void *next = *(void **)first;
+        rn_block_release(slot, first, RN_BLOCK_BYTES);
+        first = next;
+    }
+}
+void *rn_block_resize(rn_slot *slot, void *block, int64_t old_bytes, int64_t new_bytes)
+{
+    (void)slot;
+    (void)block;
+    (void)old_bytes;
+    (void)new_bytes;
+    return NULL;
+}

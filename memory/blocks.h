@@ -31,6 +31,12 @@ int64_t rn_block_round(int64_t bytes);
  * charges. Errors: the limits' statuses, NO_MEMORY (and then nothing stays charged). */
 RATION_NODISCARD ration_status rn_block_acquire(rn_slot *slot, int64_t bytes, void **out_block);
 void rn_block_release(rn_slot *slot, void *block, int64_t bytes);
+/* Gives back `count` blocks of RN_BLOCK_BYTES, linked by their first word from `first` to `last`. O(1)
+ * and one lock, where they may be kept. */
+void rn_block_release_chain(rn_slot *slot, void *first, void *last, int64_t count);
+/* Makes a block larger or smaller, both above RN_BLOCK_BYTES; it may move. NULL = refused, and nothing
+ * changed. */
+void *rn_block_resize(rn_slot *slot, void *block, int64_t old_bytes, int64_t new_bytes);
 /* Bytes mapped now, blocks in use and retained ones; any thread. */
 int64_t rn_blocks_mapped(const rn_blocks *blocks);
 /* Gives all retained pages back to the system. */

@@ -9,9 +9,18 @@
 /* A chunk larger than this gets a block of its own: a quarter of the largest regular block. */
 #define RN_CHUNK_BYTES_MAX (RN_BLOCK_BYTES / 4)
 
+/* What a context wants at most of a block it takes for one chunk, and of its first block. Checked
+ * builds put something around every chunk. */
+#ifdef RATION_CHECKED
+#define RN_CONTEXT_ALONE_BYTES 128
+#define RN_CONTEXT_FIRST_BYTES 1024
+#else
+#define RN_CONTEXT_ALONE_BYTES 64
+#define RN_CONTEXT_FIRST_BYTES 512
+#endif
+
 /* What one allocation of `bytes` takes from a block: the bytes rounded up, in set contexts with the
- * chunk's header. A bump context rounds up to 8 bytes, so n allocations of together b bytes take
- * at most b + 8n. */
+ * chunk's header, in checked builds with what is put around it. */
 int64_t rn_context_chunk_bytes(const ration_context *context, size_t bytes);
 /* Most bytes of new blocks that allocations can draw from this context which together take
  * `chunk_bytes` (the sum of rn_context_chunk_bytes over them), none larger than `largest`: what a
@@ -22,16 +31,12 @@ int64_t rn_context_bound(const ration_context *context, size_t chunk_bytes, size
  * allocations may be added up only where each chunk is above RN_CHUNK_BYTES_MAX (a block of its
  * own); smaller ones share the block in hand: rn_context_bound. */
 int64_t rn_context_bound_one(const ration_context *context, size_t bytes);
-/* Name given at create. */
-const char *rn_context_name(const ration_context *context);
-/* Most bytes in blocks this context ever had. */
-int64_t rn_context_peak(const ration_context *context);
 /* The pool its blocks are charged to, by its slot. */
 ration_pool *rn_context_pool(const ration_context *context);
 /* `bytes` more of that pool's direct bytes are this context's, which releases them at its reset or
  * delete. Any thread; nobody may delete the context meanwhile. */
 void rn_context_add_handed(ration_context *context, int64_t bytes);
-/* Next context below `parent` after `previous` (NULL = first), for reports. Owner only. */
-ration_context *rn_context_child(ration_context *parent, ration_context *previous);
+/* ration_query_peek, for one slot, which may not be closed meanwhile. Under the ledger's lock. */
+size_t rn_slot_peek(rn_slot *slot, ration_context_figures *figures, size_t capacity);
 
 #endif

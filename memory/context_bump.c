@@ -5,40 +5,43 @@
 #include "memory/poison.h"
 #include "memory/region.h"
 
-int64_t rn_bump_chunk_bytes(int64_t bytes)
+static int64_t count_chunk(int64_t raw)
 {
-    return rn_round_up(RN_MAX(bytes, 1), 8);
+    return rn_round_up(RN_MAX(raw, 1), 8);
 }
 
-static void *allocate_slow(ration_context *context, int64_t chunk)
+static void *allocate_slow(ration_context *context, size_t raw)
 {
-    if (chunk > RN_CHUNK_BYTES_MAX) {
-        return rn_region_allocate_alone(context, chunk);
+    if (raw > (size_t)RN_CHUNK_BYTES_MAX) {
+        return rn_region_allocate_alone(context, (int64_t)raw);
     }
+    int64_t chunk = count_chunk((int64_t)raw);
     if (!rn_region_advance(context, chunk)) {
         return NULL;
     }
     char *memory = context->at;
     context->at += chunk;
+    rn_unpoison(memory, raw);
     return memory;
 }
 
-void *rn_bump_allocate(ration_context *context, size_t bytes)
+static void *allocate(ration_context *context, size_t raw)
 {
-    if (RN_UNLIKELY(bytes > (size_t)INT64_MAX / 2)) {
-        context->status = RATION_NO_MEMORY;
-        return NULL;
+    size_t chunk = (raw + 7 + (raw == 0)) & ~(size_t)7;
+    char *memory = context->at;
+    if (RN_UNLIKELY(raw > (size_t)RN_CHUNK_BYTES_MAX || chunk > (size_t)(context->end - memory))) {
+        return allocate_slow(context, raw);
     }
-    int64_t chunk = rn_bump_chunk_bytes((int64_t)bytes);
-    void *memory;
-    if (RN_LIKELY(chunk <= RN_CHUNK_BYTES_MAX && chunk <= context->end - context->at)) {
-        memory = context->at;
-        context->at += chunk;
-    } else {
-        memory = allocate_slow(context, chunk);
-    }
-    if (memory != NULL) {
-        rn_unpoison(memory, bytes);
-    }
+    context->at = memory + chunk;
+    rn_unpoison(memory, raw);
     return memory;
 }
+
+const rn_kind rn_kind_bump = {
+    .id = RATION_CONTEXT_BUMP,
+    .name = "bump",
+    .struct_bytes = ((int64_t)sizeof(ration_context) + 15) & ~INT64_C(15),
+    .grain = 8,
+    .chunk_bytes = count_chunk,
+    .allocate = allocate,
+};

@@ -78,6 +78,9 @@ typedef struct rn_slot {
     int64_t interval_bytes;  /* owner only: between two settles of its guards; 0 = not measured */
     int64_t granted_bytes;   /* hot.limit, also while a recall has it closed; under the lock */
     int64_t refills, recalls_hit, lock_trips; /* under the lock */
+    int64_t tree_busy;        /* owner writes: links of `contexts` and below are being changed */
+    int64_t tree_shut;        /* under the lock: somebody reads them (context.c) */
+    ration_context *contexts; /* without parent, newest first; of the process that has the slot */
     rn_no no; /* the last refusal; written under the lock, read by rn_slot_refusal */
     rn_ticket ticket;
 } rn_slot;
@@ -192,6 +195,18 @@ RATION_NODISCARD static inline ration_status rn_slot_draw(rn_slot *slot, int64_t
         return RATION_OK;
     }
     return ration_slot_try_charge(&slot->hot, bytes);
+#endif
+}
+
+/* Charges `bytes` for a block that is drawn next, which no limit can refuse (ration_slot_charge). */
+static inline void rn_slot_draw_unchecked(rn_slot *slot, int64_t bytes)
+{
+#ifdef RATION_UNGOVERNED
+    (void)slot;
+    (void)bytes;
+#else
+    ration_slot_charge(&slot->hot, bytes);
+    slot->advance_bytes += bytes;
 #endif
 }
 

@@ -195,6 +195,8 @@ void rn_pool_fold(ration_pool *pool);
 
 /* recall.c */
 
+/* Every thread of the process has passed a full barrier; false when the system offers none. */
+bool rn_ledger_pass_barrier(const rn_ledger *ledger);
 /* The recall of the protocol; marks the pool drained. Returns the bytes brought home. */
 int64_t rn_pool_drain(ration_pool *top) __attribute__((nonnull));
 /* Is there no credit below `pool`, because it or a pool above is drained? */

@@ -113,7 +113,7 @@ static bool visit_processors(void)
     return sched_setaffinity(0, sizeof(own), &own) == 0 && visited;
 }
 
-static bool pass_barrier(const rn_ledger *ledger)
+bool rn_ledger_pass_barrier(const rn_ledger *ledger)
 {
     if (!ledger->membarrier ||
         syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) {
@@ -157,7 +157,7 @@ int64_t rn_pool_drain(ration_pool *top)
         }
     }
     RN_POINT("recall.closed");
-    bool ordered = rn_load(&top->slots_below) == 0 || pass_barrier(ledger);
+    bool ordered = rn_load(&top->slots_below) == 0 || rn_ledger_pass_barrier(ledger);
     RN_POINT("recall.fenced");
     int64_t home = 0;
     for (ration_pool *pool = top; pool != NULL; pool = rn_pool_next(pool, top)) {

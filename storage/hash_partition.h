@@ -21,12 +21,10 @@ typedef struct partition {
 } partition;
 
 #define PARTITION_ALIGN 64u
-/* What a context wants for itself of a block that it takes for one chunk, at most. */
-#define CONTEXT_HEAD_BYTES 64u
 #define SLOTS_FIRST 60u
 #define SLOTS_GROWTH 4u
 #define SLOTS_FULL                                                                                 \
-    ((uint32_t)(((size_t)RN_BLOCK_BYTES - CONTEXT_HEAD_BYTES - PARTITION_ALIGN -                   \
+    ((uint32_t)(((size_t)RN_BLOCK_BYTES - RN_CONTEXT_ALONE_BYTES - PARTITION_ALIGN -                   \
                  sizeof(partition)) /                                                              \
                 sizeof(entry)))
 #define ROOM_MIN (SLOTS_FULL / 8)

@@ -198,7 +198,7 @@ int64_t rn_hash_table_bound(rn_hash_table *table, const uint64_t *hashes, uint32
             capacity = grown_capacity(capacity);
             if (capacity < SLOTS_FULL) {
                 largest = partition_bytes(capacity);
-                regular += largest;
+                regular += (size_t)rn_context_chunk_bytes(table->context, largest);
             }
         }
         steps = capacity < SLOTS_FULL ? 0 : steps_for(entries, full_of(capacity));
@@ -209,7 +209,8 @@ int64_t rn_hash_table_bound(rn_hash_table *table, const uint64_t *hashes, uint32
     }
     blocks += steps;
     if (deepest > table->depth) {
-        regular += (leaves_for(deepest) - leaves_for(table->depth)) * LEAF_BYTES;
+        regular += (leaves_for(deepest) - leaves_for(table->depth)) *
+                   (size_t)rn_context_chunk_bytes(table->context, LEAF_BYTES);
         largest = RN_MAX(largest, LEAF_BYTES);
     }
     return (regular == 0 ? 0 : rn_context_bound(table->context, regular, largest)) +

@@ -10,13 +10,12 @@
 #include "storage/rows_block.h"
 
 #define BLOCK_HEAD_BYTES ((uint32_t)sizeof(struct rn_rows_block))
-/* What a context wants for itself of a block that it takes for one chunk, at most. */
-#define CONTEXT_HEAD_BYTES 64u
 #define PAGE_BYTES 4096
 
 /* Sizes with the head, in the order in which they are taken; the last again and again. */
-static const uint32_t block_sizes[] = {8 * 1024 - 512, 32 * 1024 - CONTEXT_HEAD_BYTES,
-                                       (uint32_t)RN_BLOCK_BYTES - CONTEXT_HEAD_BYTES};
+static const uint32_t block_sizes[] = {8 * 1024 - RN_CONTEXT_FIRST_BYTES,
+                                       32 * 1024 - RN_CONTEXT_ALONE_BYTES,
+                                       (uint32_t)RN_BLOCK_BYTES - RN_CONTEXT_ALONE_BYTES};
 
 #define HEAD_WORDS_MAX (((4 + RN_COLUMNS_MAX / 8) + 7) / 8)
 
@@ -153,8 +152,8 @@ static uint32_t next_capacity(uint32_t capacity, int64_t row_bytes)
     if (step < RN_COUNT(block_sizes)) {
         return block_sizes[step] - BLOCK_HEAD_BYTES;
     }
-    int64_t wide = rn_round_up(row_bytes + BLOCK_HEAD_BYTES + CONTEXT_HEAD_BYTES, PAGE_BYTES);
-    return (uint32_t)wide - CONTEXT_HEAD_BYTES - BLOCK_HEAD_BYTES;
+    int64_t wide = rn_round_up(row_bytes + BLOCK_HEAD_BYTES + RN_CONTEXT_ALONE_BYTES, PAGE_BYTES);
+    return (uint32_t)wide - RN_CONTEXT_ALONE_BYTES - BLOCK_HEAD_BYTES;
 }
 
 /* Adds a block for a row of `row_bytes` at the end. */

@@ -75,7 +75,11 @@ expect_err "command spin (Debian: spin)"
 expect_err "command g++ (Debian: g++)"
 run env DEPS_SYSTEM=none PATH="$scratch" "$root/tools/deps" build
 expect_code 5
-! grep -q -e spin -e g++ "$scratch/err" || fail "asked for the build"
+! grep -q -e spin -e g++ -e malloc "$scratch/err" || fail "asked for the build"
+run env DEPS_SYSTEM=none PATH="$scratch" "$root/tools/deps" bench
+expect_code 5
+expect_err "command valgrind (Debian: valgrind)"
+! grep -q -e spin -e g++ "$scratch/err" || fail "asked for the benchmarks"
 run tools/deps tests
 expect_code 2
 

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside of bench/memory.c and bench/parts/memory_*.c: ways to allocate, the clock, the world.
+ *
+ *     world_open -> rivals_open -> measure_* -> rivals_close -> world_close
+ */
+#ifndef RATION_BENCH_MEMORY_H
+#define RATION_BENCH_MEMORY_H
+
+#include "base/hash.h"
+#include "memory/ledger.h"
+
+#define KIB ((int64_t)1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+#define LIVE 8192 /* objects of a working set */
+#define MILLION 1000000
+#define SMALL_MIN 8
+#define SMALL_MAX 256
+#define RIVALS_MOST 8
+#define SEED UINT64_C(20240601)
+
+/* The compiler must not keep memory in registers over this point. */
+#define FORGET_MEMORY() __asm__ volatile("" : : : "memory")
+
+/* Prints why, and exits with 1. */
+_Noreturn void stop_bench(const char *why);
+static inline void must_be_ok(ration_status status)
+{
+    if (RN_UNLIKELY(status != RATION_OK)) {
+        stop_bench(ration_status_name(status));
+    }
+}
+
+/* ------------------------------------------------------------------------------- memory_clock.c */
+
+/* Something to be timed: `run` does `turns` turns of it. `run` NULL: not here, not measured. */
+typedef struct job {
+    const char *name;
+    void (*run)(void *state, int64_t turns);
+    void *state;
+} job;
+
+/* Puts the calling thread on the last core of the process. */
+void clock_pin(void);
+/* Processor time of the calling thread. */
+int64_t clock_thread_ns(void);
+/* best[i] of job i, in ns per turn: the least of `rounds` rounds in which the jobs take turns. NAN
+ * for what is not here. */
+void clock_jobs(const job *jobs, size_t count, int rounds, double *best);
+/* What two readings of the clock of single operations lie apart with nothing between, in ns;
+ * negative when it is too coarse for them. */
+double clock_single_ns(void);
+
+/* --------------------------------------------------------------------------- memory_rivals.c */
+
+/* A governor whose tree is root -> queries -> query -> slot. */
+typedef struct world {
+    ration_governor *governor;
+    ration_query *query;
+    ration_slot *slot;
+} world;
+extern world bench_world;
+void world_open(void);
+void world_close(void);
+/* A context of the world's slot. */
+ration_context *world_context(ration_context_kind kind);
+
+/* Everybody is called through pointers, as a shared library's functions are. */
+typedef struct rival_calls {
+    ration_context *context; /* NULL: `allocate`, else `allocate_in` */
+    void *(*allocate)(size_t bytes);
+    void *(*allocate_in)(ration_context *context, size_t bytes);
+    void *(*reallocate)(void *memory, size_t bytes);
+    void (*free)(void *memory);
+    void (*reset)(ration_context *context);
+} rival_calls;
+
+typedef enum rival_style { STYLE_NOTHING, STYLE_PLAIN, STYLE_CONTEXT } rival_style;
+
+/* One way to allocate. `name` NULL: not here. */
+typedef struct rival {
+    const char *name;
+    bool here;
+    rival_style style;
+    rival_calls calls;
+    void *live[LIVE];
+} rival;
+
+/* Ours first (a set context), then `empty` (the loop itself), malloc, mimalloc and jemalloc. What
+ * cannot be loaded is not here, and said on stderr. */
+rival *rivals_open(size_t *out_count);
+void rivals_close(void);
+/* Another context of ours in place of the set context. */
+void rival_in_context(rival *self, const char *name, ration_context *context);
+rival *rivals_find(const char *name);
+
+/* `style` is a constant of the loop that calls these. */
+ALWAYS_INLINE void *rival_take(const rival_calls *calls, rival_style style, size_t bytes)
+{
+    static int64_t nothing[SMALL_MAX];
+    if (style == STYLE_NOTHING) {
+        return nothing;
+    }
+    void *memory =
+        style == STYLE_CONTEXT ? calls->allocate_in(calls->context, bytes) : calls->allocate(bytes);
+    if (RN_UNLIKELY(memory == NULL)) {
+        stop_bench("refused, where there is room");
+    }
+    return memory;
+}
+ALWAYS_INLINE void rival_give(const rival_calls *calls, rival_style style, void *memory)
+{
+    if (style != STYLE_NOTHING) {
+        calls->free(memory);
+    }
+}
+/* Every object is written to, as whoever asked for it does. */
+ALWAYS_INLINE void rival_write(void *memory, size_t bytes)
+{
+    *(volatile int64_t *)memory = (int64_t)bytes;
+}
+
+/* Defines LOOP_styles, an array of job functions, from `LOOP(rival *, rival_style, turns)`. */
+#define IN_EACH_STYLE(loop)                                                                        \
+    static void loop##_nothing(void *state, int64_t turns)                                         \
+    {                                                                                              \
+        loop((rival *)state, STYLE_NOTHING, turns);                                                \
+    }                                                                                              \
+    static void loop##_plain(void *state, int64_t turns)                                           \
+    {                                                                                              \
+        loop((rival *)state, STYLE_PLAIN, turns);                                                  \
+    }                                                                                              \
+    static void loop##_context(void *state, int64_t turns)                                         \
+    {                                                                                              \
+        loop((rival *)state, STYLE_CONTEXT, turns);                                                \
+    }                                                                                              \
+    static void (*const loop##_styles[])(void *, int64_t) = {loop##_nothing, loop##_plain,         \
+                                                             loop##_context};
+
+/* ------------------------------------------------------------------------------ memory_rows.c */
+
+/* One row for bench/memory.sh: name, value, unit, against, ratio. NAN prints as "-": not measured,
+ * or none. */
+void print_row(const char *name, double value, const char *unit, double against, double ratio);
+/* `setting.name` of each: the first is ours and says its value; a rival's row also how many times
+ * ours its own is, but for figures that may be nothing (MiB). */
+void print_jobs(const char *setting, const char *unit, const job *jobs, size_t count,
+                const double *values);
+/* A figure of PostgreSQL, measured elsewhere: beside ours without a ratio. */
+void print_published(const char *setting, const char *version, double value, const char *unit,
+                     double ours);
+/* The jobs of one loop for all rivals. */
+void jobs_of(job *jobs, rival *rivals, size_t count,
+             void (*const styles[])(void *state, int64_t turns));
+
+/* memory_objects.c: pairs, working set, queue, objects of one size, contexts reset after a few. */
+void measure_objects(int rounds);
+void measure_small(rival *rivals, size_t count, int rounds);
+void measure_batch(rival *rivals, size_t count, int rounds);
+/* memory_contexts.c: creating and deleting, large chunks, growth, blocks. */
+void measure_contexts(int rounds);
+/* memory_many.c: a million objects, bytes they take, pages given back. Each figure comes from a
+ * process of its own, which runs `many_child` and prints one line. */
+void measure_many(int rounds);
+int many_child(const char *mode, const char *what);
+/* ns per object on fresh pages, ns to give up all, and both again on warm ones. */
+#define MANY_FIGURES 4
+void many_million(const rival *self, double figures[MANY_FIGURES]);
+/* Makes a million objects of 8 .. 256 bytes, filled; the bytes requested. */
+int64_t many_mixed(const rival *self);
+/* memory_count.c: one loop for callgrind; exit code. */
+int count_instructions(const char *what, int64_t turns);
+
+#endif

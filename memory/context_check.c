@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Walks over every chunk of a context: ration_context_check, and in checked builds
+ * rn_context_verify before chunks go.
+ *
+ * Chunks lie one behind the other from a block's start to where it is filled; a header says how
+ * many bytes its chunk has. A bump context has none; there the record that checked builds put in
+ * front of the caller's bytes says it, and in release builds there is nothing to look at.
+ */
+#include "memory/context.h"
+
+#include "memory/poison.h"
+#include "memory/region.h"
+
+typedef struct inspection {
+    const ration_context *context;
+    rn_place place;
+    rn_leaks leaks;
+    bool adds_leaks;
+    bool holds; /* false: something is not as it should be */
+} inspection;
+
+/* From the raw bytes of a larger chunk to what the caller has. Where the two are next to each other
+ * it is the alias's header that lies there. */
+static size_t read_distance(char *raw)
+{
+    uint64_t first;
+    rn_open(raw, sizeof(first));
+    memcpy(&first, raw, sizeof(first));
+    rn_poison(raw, sizeof(first));
+    return RN_CHUNK_STATE(first) == RN_CHUNK_ALIAS ? (size_t)(uintptr_t)rn_chunk_owner(first)
+                                                   : first;
+}
+
+static void visit(inspection *look, const rn_region_block *block, rn_chunk *chunk)
+{
+    uint64_t word = chunk->word;
+    uint32_t state = RN_CHUNK_STATE(word);
+    char *raw = (char *)(chunk + 1);
+    bool freed = state == RN_CHUNK_FREE || state == RN_CHUNK_SET_ASIDE;
+    const void *owner = (word & RN_CHUNK_IN_BLOCK) != 0 ? block : rn_region_first(look->context);
+    if (rn_chunk_owner(word) != owner ||
+        !(freed || state == RN_CHUNK_LIVE || state == RN_CHUNK_ALONE)) {
+        look->holds = false;
+    } else if (freed) {
+        rn_chunk_verify_buried(raw, &look->place);
+    } else {
+        size_t distance = 0;
+        if ((word & RN_CHUNK_MOVED) != 0) {
+            distance = read_distance(raw);
+        }
+        void *user = rn_chunk_user(raw + distance);
+        rn_chunk_verify_live(user, &look->place);
+        if (look->adds_leaks) {
+            rn_leaks_add(&look->leaks, user);
+        }
+    }
+}
+
+/* The end of the chunk at `at`; NULL when it cannot be. */
+static char *pass_chunk(inspection *look, const rn_region_block *block, char *at)
+{
+    rn_chunk *chunk = (rn_chunk *)(void *)at;
+    rn_open(chunk, sizeof(*chunk));
+    visit(look, block, chunk);
+    int64_t bytes = look->holds ? rn_chunk_bytes_of(chunk) : 0;
+    rn_poison(chunk, sizeof(*chunk));
+    return bytes > 0 ? at + bytes : NULL;
+}
+
+#ifdef RATION_CHECKED
+static char *pass_bump_chunk(inspection *look, char *at)
+{
+    void *user = rn_chunk_user(at);
+    rn_chunk_verify_live(user, &look->place);
+    return at + look->context->kind->chunk_bytes((int64_t)rn_chunk_bytes(user) + RN_ARMS_BYTES);
+}
+#endif
+
+static void walk_block(inspection *look, const rn_region_block *block)
+{
+    const ration_context *context = look->context;
+    char *at = rn_region_start(context, block);
+    const char *end = block == context->hand ? context->at : (const char *)block + block->filled;
+    while (look->holds && at < end) {
+        if (rn_kind_has_headers(context->kind)) {
+            at = pass_chunk(look, block, at);
+        } else {
+#ifdef RATION_CHECKED
+            at = pass_bump_chunk(look, at);
+#else
+            return;
+#endif
+        }
+    }
+    look->holds &= at == end;
+}
+
+static void walk_chunks(inspection *look)
+{
+    const ration_context *context = look->context;
+    look->holds = true;
+    walk_block(look, rn_region_first(context));
+    for (const rn_region_block *block = context->blocks; block != NULL && look->holds;
+         block = block->next) {
+        walk_block(look, block);
+    }
+    for (rn_region_block *block = context->alone; block != NULL && look->holds;
+         block = block->next) {
+        (void)pass_chunk(look, block, (char *)(block + 1));
+    }
+}
+
+static bool add_up(const ration_context *context)
+{
+    const rn_region_block *first = rn_region_first(context);
+    int64_t bytes = first->bytes, blocks = 1;
+    const rn_region_block *const lists[] = {context->blocks, context->alone};
+    for (size_t i = 0; i < RN_COUNT(lists); i++) {
+        for (const rn_region_block *block = lists[i]; block != NULL; block = block->next) {
+            bytes += block->bytes;
+            blocks += 1;
+        }
+    }
+    return bytes == context->bytes_in_blocks && blocks == context->block_count &&
+           context->at <= context->end;
+}
+
+static bool check_one(const ration_context *context)
+{
+    inspection look = {.context = context,
+                       .place = rn_context_place(context, "ration_context_check")};
+    walk_chunks(&look);
+#ifdef RATION_CHECKED
+    rn_quarantine_verify(&context->quarantine, &look.place);
+#endif
+    return look.holds && add_up(context);
+}
+
+bool ration_context_check(const ration_context *context)
+{
+    bool holds = check_one(context);
+    for (const ration_context *child = NULL;
+         holds && (child = ration_context_child(context, child)) != NULL;) {
+        holds = ration_context_check(child);
+    }
+    return holds;
+}
+
+void rn_context_verify(ration_context *context, const char *call)
+{
+#ifdef RATION_CHECKED
+    inspection look = {.context = context,
+                       .place = rn_context_place(context, call),
+                       .adds_leaks = context->leaks && rn_kind_has_headers(context->kind)};
+    walk_chunks(&look);
+    rn_quarantine_verify(&context->quarantine, &look.place);
+    rn_quarantine_forget(&context->quarantine);
+    rn_leaks_end(&look.leaks, &look.place);
+    (void)rn_never(!look.holds);
+#else
+    (void)context;
+    (void)call;
+#endif
+}
+
+void rn_context_report_foreign(const void *memory, uint32_t state, const char *call)
+{
+#ifdef RATION_CHECKED
+    rn_place place = {"context", "?", "?", call};
+    bool freed = state == RN_CHUNK_FREE || state == RN_CHUNK_SET_ASIDE;
+    rn_sentry_abort(&place, 0, 0, "%s: %p is no chunk of a context that frees chunks",
+                    freed ? "double free" : "foreign free", memory);
+#else
+    (void)memory;
+    (void)state;
+    (void)call;
+    (void)rn_never(true);
+#endif
+}

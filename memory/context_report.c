@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Figures of contexts: ration_context_bytes, _read, _report (their owner), rn_slot_peek (any
+ * thread).
+ *
+ * A report needs the largest children of each context and allocates nothing: they are found by
+ * going through the list of children once per line that is printed. That is O(most x children), of
+ * a list that a report reads anyway.
+ */
+#include "memory/context.h"
+
+#include <inttypes.h>
+#include <sched.h>
+
+#include "memory/pool.h"
+#include "memory/region.h"
+
+#define REPORT_DEPTH_MAX 20 /* deeper contexts are added up */
+
+/* ------------------------------------------------------------------------------------- figures */
+
+static int64_t count_bytes(const ration_context *context)
+{
+    return rn_load(&context->bytes_in_blocks) + rn_load(&context->handed_bytes);
+}
+
+/* Next of the subtree of `top`, parents before their children; NULL after the last. */
+static const ration_context *find_next(const ration_context *at, const ration_context *top)
+{
+    if (at->child != NULL) {
+        return at->child;
+    }
+    while (at != top && at->next == NULL) {
+        at = at->parent;
+    }
+    return at == top ? NULL : at->next;
+}
+
+int64_t ration_context_bytes(const ration_context *context, bool with_children)
+{
+    int64_t bytes = count_bytes(context);
+    const ration_context *at = context;
+    while (with_children && (at = find_next(at, context)) != NULL) {
+        bytes += count_bytes(at);
+    }
+    return bytes;
+}
+
+static void read_all_but_free(const ration_context *context, ration_context_figures *out_figures)
+{
+    ration_context_figures figures = {
+        .kind = context->kind->id,
+        .bytes = count_bytes(context),
+        .free_bytes = -1,
+        .blocks = rn_load(&context->block_count),
+        .peak_bytes = rn_load(&context->peak_bytes),
+    };
+    rn_text name = rn_text_over(figures.name, sizeof(figures.name));
+    rn_text_put(&name, context->name);
+    if (context->identifier != NULL) {
+        rn_text_put(&name, ": ");
+        rn_text_put(&name, context->identifier);
+    }
+    for (const ration_context *above = context->parent; above != NULL; above = above->parent) {
+        figures.depth += 1;
+    }
+    for (const ration_context *at = find_next(context, context); at != NULL;
+         at = find_next(at, context)) {
+        figures.below_bytes += count_bytes(at);
+        figures.below += 1;
+    }
+    *out_figures = figures;
+}
+
+void ration_context_read(const ration_context *context, ration_context_figures *out_figures)
+{
+    read_all_but_free(context, out_figures);
+    out_figures->free_bytes =
+        (context->end - context->at) +
+        (context->kind->free_bytes == NULL ? 0 : context->kind->free_bytes(context));
+}
+
+size_t rn_slot_peek(rn_slot *slot, ration_context_figures *figures, size_t capacity)
+{
+    size_t count = 0;
+    rn_store(&slot->tree_shut, 1);
+    if (rn_ledger_pass_barrier(rn_pool_ledger(rn_slot_pool(slot)))) {
+        while (rn_load_acquire(&slot->tree_busy) != 0) {
+            sched_yield();
+        }
+        for (const ration_context *root = slot->contexts; root != NULL; root = root->next) {
+            for (const ration_context *at = root; at != NULL; at = find_next(at, root)) {
+                if (count < capacity) {
+                    read_all_but_free(at, &figures[count]);
+                }
+                count += 1;
+            }
+        }
+    }
+    rn_store_release(&slot->tree_shut, 0);
+    return count;
+}
+
+/* -------------------------------------------------------------------------------------- report */
+
+typedef struct report {
+    int most;
+    void (*line)(void *argument, const char *text);
+    void *argument;
+    int64_t bytes, free_bytes, blocks, contexts;
+} report;
+
+static void add_to(report *sum, int64_t contexts, int64_t bytes, int64_t free_bytes, int64_t blocks)
+{
+    sum->contexts += contexts;
+    sum->bytes += bytes;
+    sum->free_bytes += free_bytes;
+    sum->blocks += blocks;
+}
+
+static void put_indent(rn_text *text, int32_t depth)
+{
+    for (int32_t i = 0; i < RN_MIN(depth, 20); i++) {
+        rn_text_put(text, "  ");
+    }
+}
+
+static void put_line(report *to, const ration_context *context, int32_t depth)
+{
+    ration_context_figures figures;
+    ration_context_read(context, &figures);
+    char buffer[256];
+    rn_text text = rn_text_over(buffer, sizeof(buffer));
+    put_indent(&text, depth);
+    rn_text_format(&text, "%s (%s): %" PRId64 " in %" PRId64 " blocks, %" PRId64 " free",
+                   figures.name, context->kind->name, figures.bytes, figures.blocks,
+                   figures.free_bytes);
+    if (figures.below > 0) {
+        rn_text_format(&text, "; %" PRId64 " below in %" PRId64, figures.below_bytes,
+                       figures.below);
+    }
+    to->line(to->argument, buffer);
+    add_to(to, 1, figures.bytes, figures.free_bytes, figures.blocks);
+}
+
+/* The largest child after `last` (NULL: of all) in the order of size, then of the list. */
+static const ration_context *find_next_largest(const ration_context *parent,
+                                               const ration_context *last)
+{
+    const ration_context *best = NULL;
+    int64_t best_bytes = -1;
+    int64_t last_bytes = last == NULL ? INT64_MAX : ration_context_bytes(last, true);
+    bool behind = last == NULL; /* `last` in the list */
+    for (const ration_context *child = parent->child; child != NULL; child = child->next) {
+        int64_t bytes = ration_context_bytes(child, true);
+        bool follows = bytes < last_bytes || (bytes == last_bytes && behind);
+        if (follows && bytes > best_bytes) {
+            best = child;
+            best_bytes = bytes;
+        }
+        behind |= child == last;
+    }
+    return best;
+}
+
+/* All contexts below `top`. */
+static report add_up(const ration_context *top)
+{
+    report sum = {0};
+    for (const ration_context *at = find_next(top, top); at != NULL; at = find_next(at, top)) {
+        ration_context_figures figures;
+        ration_context_read(at, &figures);
+        add_to(&sum, 1, figures.bytes, figures.free_bytes, figures.blocks);
+    }
+    return sum;
+}
+
+static void put_sum(const report *to, const report *sum, int32_t depth, const char *what)
+{
+    char buffer[256];
+    rn_text text = rn_text_over(buffer, sizeof(buffer));
+    put_indent(&text, depth);
+    rn_text_format(&text, "%" PRId64 " %s: %" PRId64 " in %" PRId64 " blocks, %" PRId64 " free",
+                   sum->contexts, what, sum->bytes, sum->blocks, sum->free_bytes);
+    to->line(to->argument, buffer);
+}
+
+static void put_tree(report *to, const ration_context *context, int32_t depth)
+{
+    put_line(to, context, depth);
+    report rest = add_up(context);
+    report before = *to;
+    const ration_context *child = NULL;
+    int most = depth < REPORT_DEPTH_MAX ? to->most : 0;
+    for (int i = 0; i < most && (child = find_next_largest(context, child)) != NULL; i++) {
+        put_tree(to, child, depth + 1);
+    }
+    add_to(&rest, before.contexts - to->contexts, before.bytes - to->bytes,
+           before.free_bytes - to->free_bytes, before.blocks - to->blocks);
+    if (rest.contexts > 0) {
+        put_sum(to, &rest, depth + 1, "more contexts");
+        add_to(to, rest.contexts, rest.bytes, rest.free_bytes, rest.blocks);
+    }
+}
+
+void ration_context_report(const ration_context *context, int most,
+                           void (*line)(void *argument, const char *text), void *argument)
+{
+    report to = {.most = most, .line = line, .argument = argument};
+    put_tree(&to, context, 0);
+    put_sum(&to, &to, 0, "contexts");
+}
