@@ -223,11 +223,12 @@ bench-%: all ## runs bench/NAME.sh, which prints a table and writes build/bench/
 	@mkdir -p $(BUILD)/bench
 	BUILD='$(BUILD)' RATION='$(PROGRAM)' bench/$*.sh
 
-install: all ## copies library, header, ration.pc, program and documents below DESTDIR PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig \
+install: all ## copies library, headers, ration.pc, program and documents below DESTDIR PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include/ration $(DESTDIR)$(LIBDIR)/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/share/doc/ration
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/ration
 	install -m 644 include/ration.h $(DESTDIR)$(PREFIX)/include/ration.h
+	install -m 644 $(wildcard adapters/*.h) $(DESTDIR)$(PREFIX)/include/ration
 	install -m 644 $(LIBRARY) $(DESTDIR)$(LIBDIR)/libration.a
 	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/libration.so.$(VERSION)
 	ln -sf libration.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)

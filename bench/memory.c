@@ -16,6 +16,7 @@
 static void measure(int rounds)
 {
     measure_objects(rounds);
+    measure_frames(rounds);
     measure_contexts(rounds);
     measure_many(rounds);
 }

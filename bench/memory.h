@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "memory/ledger.h"
+#include "ration_resource.h"
 
 #define KIB ((int64_t)1024)
 #define MIB (1024 * KIB)
@@ -68,17 +69,28 @@ void world_close(void);
 /* A context of the world's slot. */
 ration_context *world_context(ration_context_kind kind);
 
-/* Everybody is called through pointers, as a shared library's functions are. */
+/* Everybody is called through pointers, as a shared library's functions are; a frame's are inline.
+ */
 typedef struct rival_calls {
-    ration_context *context; /* NULL: `allocate`, else `allocate_in` */
+    ration_context *context;
+    ration_frame *frame;
+    ration_object_pool *pool;
     void *(*allocate)(size_t bytes);
     void *(*allocate_in)(ration_context *context, size_t bytes);
+    void *(*allocate_object)(ration_object_pool *pool);
+    void (*free_object)(ration_object_pool *pool, void *object);
     void *(*reallocate)(void *memory, size_t bytes);
     void (*free)(void *memory);
     void (*reset)(ration_context *context);
 } rival_calls;
 
-typedef enum rival_style { STYLE_NOTHING, STYLE_PLAIN, STYLE_CONTEXT } rival_style;
+typedef enum rival_style {
+    STYLE_NOTHING,
+    STYLE_PLAIN,
+    STYLE_CONTEXT,
+    STYLE_FRAME,
+    STYLE_POOL
+} rival_style;
 
 /* One way to allocate. `name` NULL: not here. */
 typedef struct rival {
@@ -93,8 +105,9 @@ typedef struct rival {
  * cannot be loaded is not here, and said on stderr. */
 rival *rivals_open(size_t *out_count);
 void rivals_close(void);
-/* Another context of ours in place of the set context. */
 void rival_in_context(rival *self, const char *name, ration_context *context);
+void rival_in_frame(rival *self, ration_frame *frame);
+void rival_in_pool(rival *self, ration_object_pool *pool);
 rival *rivals_find(const char *name);
 
 /* `style` is a constant of the loop that calls these. */
@@ -104,8 +117,10 @@ ALWAYS_INLINE void *rival_take(const rival_calls *calls, rival_style style, size
     if (style == STYLE_NOTHING) {
         return nothing;
     }
-    void *memory =
-        style == STYLE_CONTEXT ? calls->allocate_in(calls->context, bytes) : calls->allocate(bytes);
+    void *memory = style == STYLE_CONTEXT ? calls->allocate_in(calls->context, bytes)
+                   : style == STYLE_FRAME ? ration_frame_allocate(calls->frame, bytes)
+                   : style == STYLE_POOL  ? calls->allocate_object(calls->pool)
+                                          : calls->allocate(bytes);
     if (RN_UNLIKELY(memory == NULL)) {
         stop_bench("refused, where there is room");
     }
@@ -113,8 +128,23 @@ ALWAYS_INLINE void *rival_take(const rival_calls *calls, rival_style style, size
 }
 ALWAYS_INLINE void rival_give(const rival_calls *calls, rival_style style, void *memory)
 {
-    if (style != STYLE_NOTHING) {
+    if (style == STYLE_POOL) {
+        calls->free_object(calls->pool, memory);
+    } else if (style == STYLE_PLAIN || style == STYLE_CONTEXT) {
         calls->free(memory);
+    }
+}
+/* All of `count` at once, for whoever can; the others free each. */
+ALWAYS_INLINE void rival_give_all(const rival_calls *calls, rival_style style, void **memory,
+                                  size_t count)
+{
+    if (style == STYLE_CONTEXT) {
+        calls->reset(calls->context);
+    } else if (style == STYLE_FRAME) {
+        ration_frame_reset(calls->frame);
+    }
+    for (size_t i = 0; i < count && (style == STYLE_PLAIN || style == STYLE_POOL); i++) {
+        rival_give(calls, style, memory[i]);
     }
 }
 /* Every object is written to, as whoever asked for it does. */
@@ -124,21 +154,19 @@ ALWAYS_INLINE void rival_write(void *memory, size_t bytes)
 }
 
 /* Defines LOOP_styles, an array of job functions, from `LOOP(rival *, rival_style, turns)`. */
+#define IN_STYLE(loop, name, style)                                                                \
+    static void loop##_##name(void *state, int64_t turns)                                          \
+    {                                                                                              \
+        loop((rival *)state, style, turns);                                                        \
+    }
 #define IN_EACH_STYLE(loop)                                                                        \
-    static void loop##_nothing(void *state, int64_t turns)                                         \
-    {                                                                                              \
-        loop((rival *)state, STYLE_NOTHING, turns);                                                \
-    }                                                                                              \
-    static void loop##_plain(void *state, int64_t turns)                                           \
-    {                                                                                              \
-        loop((rival *)state, STYLE_PLAIN, turns);                                                  \
-    }                                                                                              \
-    static void loop##_context(void *state, int64_t turns)                                         \
-    {                                                                                              \
-        loop((rival *)state, STYLE_CONTEXT, turns);                                                \
-    }                                                                                              \
-    static void (*const loop##_styles[])(void *, int64_t) = {loop##_nothing, loop##_plain,         \
-                                                             loop##_context};
+    IN_STYLE(loop, nothing, STYLE_NOTHING)                                                         \
+    IN_STYLE(loop, plain, STYLE_PLAIN)                                                             \
+    IN_STYLE(loop, context, STYLE_CONTEXT)                                                         \
+    IN_STYLE(loop, frame, STYLE_FRAME)                                                             \
+    IN_STYLE(loop, pool, STYLE_POOL)                                                               \
+    static void (*const loop##_styles[])(void *, int64_t) = {                                      \
+        loop##_nothing, loop##_plain, loop##_context, loop##_frame, loop##_pool};
 
 /* ------------------------------------------------------------------------------ memory_rows.c */
 
@@ -160,6 +188,8 @@ void jobs_of(job *jobs, rival *rivals, size_t count,
 void measure_objects(int rounds);
 void measure_small(rival *rivals, size_t count, int rounds);
 void measure_batch(rival *rivals, size_t count, int rounds);
+/* memory_frames.c: frames of memory_many.c's million apart. */
+void measure_frames(int rounds);
 /* memory_contexts.c: creating and deleting, large chunks, growth, blocks. */
 void measure_contexts(int rounds);
 /* memory_many.c: a million objects, bytes they take, pages given back. Each figure comes from a

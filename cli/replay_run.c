@@ -195,6 +195,7 @@ static void watch(struct crew *crew, rn_report *report)
         struct timespec pause = {0, RN_WATCH_NS};
         nanosleep(&pause, NULL);
         sample(crew, report);
+        ration_governor_tick(crew->replay->governor);
         if (crew->options->progress && round % 10 == 0) {
             show_progress(crew, report);
         }

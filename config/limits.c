@@ -53,6 +53,12 @@ static const rn_limits_key keys[] = {
      "Widest row that an operator must be able to hold; the minimum of a query grows with it."},
     {"chunk_bytes_max", RN_LIMITS_BYTES, FIELD(chunk_bytes_max), 4 * KIB, 64 * MIB, MIB,
      "Most credit that a worker takes at a time; less near the limit."},
+    {"retain_ms", RN_LIMITS_MS, FIELD(retain_ms), 0, MS_MAX, 1000,
+     "How long freed pages stay for the next query before they go back to the system. 0 gives them "
+     "back at once."},
+    {"prefault", RN_LIMITS_BOOL, FIELD(prefault), 0, 1, 0,
+     "Makes new blocks resident when they are taken instead of page by page when they are "
+     "touched."},
     {"check_interval", RN_LIMITS_COUNT, FIELD(check_interval), 1, 1000000, 1024,
      "Rows between two settles of a guard, and rows of a batch at most."},
     {"check_bytes", RN_LIMITS_BYTES, FIELD(check_bytes), 4 * KIB, 64 * MIB, 256 * KIB,

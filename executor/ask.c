@@ -113,7 +113,7 @@ static int64_t count_used(const ration_query *query, bool promised)
     rn_walk walk;
     for (rn_slot *slot = rn_walk_first(&walk, query->pool); slot != NULL;
          slot = rn_walk_next(&walk)) {
-        used = rn_add(used, rn_slot_used(slot) + (promised ? rn_ticket_promised(slot) : 0));
+        used = rn_add(used, rn_slot_counted(slot) - rn_slot_shelved(slot) + (promised ? rn_ticket_promised(slot) : 0));
     }
     return used;
 }
@@ -255,7 +255,7 @@ static int64_t count_least(const ration_pool *pool, const ration_query *asker, i
         least = rn_load(&pool->direct);
         rn_walk walk;
         for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL; slot = rn_walk_next(&walk)) {
-            least = rn_add(least, rn_slot_used(slot));
+            least = rn_add(least, rn_slot_counted(slot) - rn_slot_shelved(slot));
         }
         for (ration_pool *at = rn_pool_child(pool); at != NULL; at = rn_pool_sibling(at)) {
             least = rn_add(least, count_least(at, asker, bytes));
@@ -325,7 +325,7 @@ static bool take_granted(rn_slot *slot, int64_t bytes)
     }
     rn_ticket_take(slot);
     if (more > 0) { /* a pool that was waited at: the rest goes home at once */
-        rn_store(&slot->hot.used, rn_slot_used(slot) - more);
+        rn_store(&slot->hot.used, rn_slot_counted(slot) - more);
         rn_slot_set_granted(slot, slot->granted_bytes - more);
         rn_pool_grant(rn_slot_pool(slot), -more);
     }

@@ -70,13 +70,20 @@ static ration_status open_common_pools(ration_governor *governor, int64_t limit_
                         &governor->queries);
 }
 
+static ration_status open_blocks(ration_governor *governor, ration_pool *retained)
+{
+    rn_blocks_options options = {.retain_ms = governor->limits.retain_ms,
+                                 .prefault = governor->limits.prefault};
+    return rn_blocks_open(retained, &options, &governor->blocks);
+}
+
 static ration_status open_pools(ration_governor *governor, int64_t limit_bytes)
 {
     RN_TRY(open_common_pools(governor, limit_bytes));
     governor->data = governor->all_data;
     RN_TRY(rn_pool_open(governor->ledger, governor->root, "retained", INT64_MAX,
                         RATION_GLOBAL_LIMIT, NULL, &governor->retained));
-    return rn_blocks_open(governor->retained, &governor->blocks);
+    return open_blocks(governor, governor->retained);
 }
 
 static void close_pool(ration_pool *pool)
@@ -233,7 +240,7 @@ static ration_status open_own(ration_governor *governor, ration_error *error)
     ration_status status = rn_pool_open(governor->ledger, governor->all_data, name, INT64_MAX,
                                         RATION_DATA_LIMIT, NULL, &governor->data);
     if (status == RATION_OK) {
-        status = rn_blocks_open(governor->data, &governor->blocks);
+        status = open_blocks(governor, governor->data);
     }
     return status == RATION_OK
                ? RATION_OK
@@ -296,6 +303,13 @@ ration_status ration_governor_set_limit(ration_governor *governor, int64_t limit
     rn_store(&governor->limit_derived, 0);
     rn_pool_set_limit(governor->root, limit_bytes);
     return RATION_OK;
+}
+
+void ration_governor_tick(ration_governor *governor)
+{
+    if (!rn_governor_is_inherited(governor)) {
+        rn_blocks_tick(governor->blocks);
+    }
 }
 
 ration_pool *ration_governor_root(ration_governor *governor)

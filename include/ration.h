@@ -111,7 +111,7 @@ typedef struct ration_error {
     int line, column;  /* 1-based; 0 = not from a file position */
     char file[256];    /* "" = not from a file */
     char message[384]; /* why */
-    char hint[256];    /* what next; may be "" */
+    char hint[384];    /* what next; may be "" */
 } ration_error;
 
 /* Writes "file:line:column: error: message (hint)" and returns its length without the final NUL;
@@ -133,6 +133,8 @@ typedef struct ration_limits {
     int64_t query_wait_ms_max; /* longest wait for memory that others give back */
     int64_t max_row_bytes;     /* widest row an operator may hold */
     int64_t chunk_bytes_max;   /* most credit a slot takes at a time */
+    int64_t retain_ms;         /* how long pages stay that nobody uses; 0 = they go at once */
+    bool prefault;             /* fresh blocks are made resident at once */
     int64_t check_interval; /* rows between two settles of a guard, and rows of a batch at most */
     int64_t check_bytes;    /* bytes between two settles of a guard */
     bool enable_system_monitor; /* read and validated; not acted upon yet */
@@ -155,6 +157,13 @@ typedef struct ration_pool ration_pool;
 /* Owner of everything one query was given. */
 typedef struct ration_query ration_query;
 
+/* Inside of a slot: how many blocks its owner gave up and can have again at once (memory/shelf.c).
+ */
+typedef struct ration_shelf {
+    int64_t count; /* owner writes, all read */
+    int64_t base;  /* written under the lock */
+} ration_shelf;
+
 /* What one worker may charge for one query. One owner at a time; every other thread only reads
  * `used` and, under the governor's lock, writes `limit` and `floor`. The first three words live
  * alone on a line pair, so that owners never share one. Equation between two
@@ -164,7 +173,8 @@ typedef struct ration_slot {
     int64_t limit; /* written under the lock; INT64_MIN while a recall reads */
     int64_t floor; /* a release that lands below it takes credit home; INT64_MAX while draining */
     int32_t ordering; /* 0 = membarrier supplies the store-load order, 1 = seq_cst; fixed at open */
-    int32_t reserved;
+    int32_t shelves_used;
+    ration_shelf shelves[3]; /* blocks at hand; the library's alone */
 } ration_slot;
 
 /* Slow paths of the two inline functions below; not to be called directly. */
@@ -291,6 +301,11 @@ RATION_PUBLIC void ration_governor_close(ration_governor *governor);
  * granted above it. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_set_limit(ration_governor *governor,
                                                                        int64_t limit_bytes);
+/* Gives pages back to the system that nobody has used for `retain_ms`. Call it every 100 ms or so,
+ * from any thread: then they are gone 100 ms after that time at the latest. Without it they go by
+ * and by, as queries take and give back blocks, or all at once when somebody needs the bytes. Cost:
+ * a lock; with something to give back, up to 1 MiB of it at a time under the governor's. */
+RATION_PUBLIC void ration_governor_tick(ration_governor *governor);
 /* The pools everybody has; owned by the governor. */
 RATION_PUBLIC ration_pool *ration_governor_root(ration_governor *governor);
 RATION_PUBLIC ration_pool *ration_governor_data(ration_governor *governor);

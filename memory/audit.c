@@ -20,7 +20,8 @@ int64_t rn_pool_count_charged(ration_pool *top)
         int64_t sum = rn_add(pool->below, pool == retained ? 0 : rn_load(&pool->direct));
         rn_walk walk;
         for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL; slot = rn_walk_next(&walk)) {
-            sum = rn_add(sum, RN_MIN(rn_slot_used(slot), slot->granted_bytes));
+            sum = rn_add(sum, RN_MIN(rn_slot_counted(slot), slot->granted_bytes) -
+                                  (RN_GOVERNED ? rn_slot_shelved(slot) : 0));
             sum = rn_add(sum, rn_ticket_promised(slot));
         }
         sum = RN_MAX(sum, rn_load(&pool->claim));
@@ -33,20 +34,34 @@ int64_t rn_pool_count_charged(ration_pool *top)
     }
 }
 
+/* What lies on shelves and in the lists of blocks below `top`. */
+static int64_t count_retained(ration_pool *top)
+{
+    const ration_pool *retained = rn_pool_ledger(top)->retained;
+    int64_t bytes = 0;
+    for (ration_pool *pool = top; pool != NULL && RN_GOVERNED; pool = rn_pool_next(pool, top)) {
+        bytes += pool == retained ? rn_load(&pool->direct) : 0;
+        rn_walk walk;
+        for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL; slot = rn_walk_next(&walk)) {
+            bytes += rn_slot_shelved(slot);
+        }
+    }
+    return bytes;
+}
+
 void ration_pool_read(ration_pool *pool, ration_pool_figures *out_figures)
 {
     rn_ledger *ledger = rn_pool_ledger(pool);
     rn_ledger_lock(ledger);
     int64_t granted = rn_load(&pool->granted);
     int64_t charged = rn_pool_count_charged(pool);
-    bool retains = ledger->retained != NULL && rn_pool_is_below(ledger->retained, pool);
     *out_figures = (ration_pool_figures){
         .size = sizeof(ration_pool_figures),
         .limit_bytes = rn_load(&pool->limit),
         .granted_bytes = granted,
         .charged_bytes = charged,
         .credit_bytes = granted - charged,
-        .retained_bytes = retains ? rn_load(&ledger->retained->direct) : 0,
+        .retained_bytes = count_retained(pool),
         .claim_bytes = rn_load(&pool->claim),
         .soft_limit_bytes = rn_load(&pool->soft),
         .unchecked_bytes = rn_load(&pool->unchecked),

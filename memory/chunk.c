@@ -44,8 +44,8 @@ static void *allocate_raw(ration_context *context, size_t bytes)
         return NULL;
     }
     bytes += (size_t)RN_ARMS_BYTES;
-    void *raw = context->kind->allocate(context, bytes);
-    return raw == NULL && empty_quarantine(context) ? context->kind->allocate(context, bytes) : raw;
+    void *raw = context->allocate(context, bytes);
+    return raw == NULL && empty_quarantine(context) ? context->allocate(context, bytes) : raw;
 }
 
 void *ration_context_allocate(ration_context *context, size_t bytes)
@@ -54,7 +54,7 @@ void *ration_context_allocate(ration_context *context, size_t bytes)
     void *raw = allocate_raw(context, bytes);
     return raw == NULL ? NULL : rn_chunk_arm(raw, bytes);
 #else
-    return context->kind->allocate(context, bytes);
+    return context->allocate(context, bytes);
 #endif
 }
 
@@ -99,7 +99,7 @@ static void *allocate_aligned_bump(ration_context *context, size_t bytes, size_t
         gap = count_gap(context->at, align);
     }
     if (gap > 0) {
-        void *filler = context->kind->allocate(context, gap);
+        void *filler = context->allocate(context, gap);
         (void)rn_chunk_arm(filler, gap - (size_t)RN_ARMS_BYTES);
     }
     return ration_context_allocate(context, bytes);

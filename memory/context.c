@@ -27,44 +27,33 @@
 #include "memory/poison.h"
 #include "memory/pool.h"
 #include "memory/region.h"
+#include "memory/shelf.h"
 #include "memory/transfer.h"
+
+/* Where memory after its end of life is looked after, a deleted context is given back at once. */
+#ifdef RATION_CHECKED
+#define RN_KEEPS_CONTEXTS false
+#else
+#define RN_KEEPS_CONTEXTS true
+#endif
 
 /* ----------------------------------------------------------------------------------------- tree */
 
-void rn_context_enter(rn_slot *slot)
+void rn_context_wait(rn_slot *slot)
 {
-    for (;;) {
-        int64_t shut;
-        if (RN_LIKELY(slot->hot.ordering == 0)) {
-            rn_store(&slot->tree_busy, 1);
-            rn_keep_order();
-            shut = rn_load_acquire(&slot->tree_shut);
-        } else {
-            rn_exchange_seq_cst(&slot->tree_busy, 1);
-            shut = rn_load_seq_cst(&slot->tree_shut);
-        }
-        if (RN_LIKELY(shut == 0)) {
-            return;
-        }
-        rn_context_leave(slot);
-        rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(slot));
-        rn_ledger_lock(ledger); /* until who peeks lets go of it */
-        rn_ledger_unlock(ledger);
-    }
-}
-
-void rn_context_leave(rn_slot *slot)
-{
-    rn_store_release(&slot->tree_busy, 0);
+    rn_context_leave(slot);
+    rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(slot));
+    rn_ledger_lock(ledger); /* until who peeks lets go of it */
+    rn_ledger_unlock(ledger);
 }
 
 /* The list that a context without parent, or below `parent`, lies in. */
-static ration_context **find_list(const ration_context *context, ration_context *parent)
+static inline ration_context **find_list(const ration_context *context, ration_context *parent)
 {
     return parent != NULL ? &parent->child : &context->slot->contexts;
 }
 
-static void link_context(ration_context *context, ration_context *parent)
+static inline void link_context(ration_context *context, ration_context *parent)
 {
     ration_context **list = find_list(context, parent);
     context->parent = parent;
@@ -76,7 +65,7 @@ static void link_context(ration_context *context, ration_context *parent)
     *list = context;
 }
 
-static void unlink_context(ration_context *context)
+static inline void unlink_context(ration_context *context)
 {
     if (context->previous != NULL) {
         context->previous->next = context->next;
@@ -167,30 +156,8 @@ static const rn_kind *const kinds[] = {
     [RATION_CONTEXT_GENERATION] = &rn_kind_generation,
 };
 
-/* A context with nothing in it, in no list yet. */
-static ration_status make_context(rn_slot *slot, const rn_kind *kind, const char *name,
-                                  ration_context **out_context)
-{
-    int64_t bytes = rn_block_round(RN_BLOCK_BYTES_MIN);
-    void *memory = NULL;
-    RN_TRY(rn_block_acquire(slot, bytes, &memory));
-    rn_region_block *block = (rn_region_block *)memory;
-    ration_context *context = (ration_context *)(void *)(block + 1);
-    *block = (rn_region_block){.bytes = bytes, .context = context};
-    *context = (ration_context){
-        .kind = kind,
-        .slot = slot,
-        .name = name,
-        .bytes_in_blocks = bytes,
-        .block_count = 1,
-        .peak_bytes = bytes,
-    };
-    *out_context = context;
-    return RATION_OK;
-}
-
 /* Empty, as after a reset. */
-static void clear_context(ration_context *context)
+static inline void clear_context(ration_context *context)
 {
     context->status = RATION_OK;
     if (context->kind->forget != NULL) {
@@ -199,10 +166,44 @@ static void clear_context(ration_context *context)
     rn_region_rewind(context);
 }
 
-static void add_to_tree(ration_context *context, ration_context *parent)
+/* A context with nothing in it, in no list yet. */
+static ration_status make_context(rn_slot *slot, const rn_kind *kind, ration_context **out_context)
+{
+    int64_t bytes = rn_block_round(RN_BLOCK_BYTES_MIN);
+    void *memory = NULL;
+    RN_TRY(rn_block_acquire(slot, bytes, &memory));
+    rn_region_block *block = (rn_region_block *)memory;
+    ration_context *context = (ration_context *)(void *)(block + 1);
+    *block = (rn_region_block){.bytes = bytes, .context = context};
+    memset(context, 0, (size_t)kind->struct_bytes);
+    context->allocate = kind->allocate;
+    context->kind = kind;
+    context->slot = slot;
+    context->bytes_in_blocks = bytes;
+    context->block_count = 1;
+    context->peak_bytes = bytes;
+    *out_context = context;
+    return RATION_OK;
+}
+
+/* A small context that was deleted last and is of the same kind is as good as a new one. */
+static inline ration_context *take_old(rn_slot *slot, const rn_kind *kind)
+{
+    if (!RN_KEEPS_CONTEXTS || slot->hot.shelves_used == 0) {
+        return NULL;
+    }
+    rn_region_block *first = (rn_region_block *)rn_shelf_take(slot, RN_SHELF_CONTEXTS);
+    if (first != NULL && first->context->kind != kind) {
+        rn_block_release(slot, first, RN_BLOCK_BYTES_MIN);
+        first = NULL;
+    }
+    return first == NULL ? NULL : first->context;
+}
+
+static inline void add_to_tree(ration_context *context, ration_context *parent, const char *name)
 {
     rn_assert(parent == NULL || parent->slot == context->slot);
-    clear_context(context);
+    context->name = name;
     rn_context_enter(context->slot);
     link_context(context, parent);
     rn_context_leave(context->slot);
@@ -215,9 +216,12 @@ ration_status ration_context_create(ration_context *parent, ration_slot *slot,
     if (rn_never((size_t)kind >= RN_COUNT(kinds) || kind == RATION_CONTEXT_SLAB)) {
         return RATION_INVALID_ARGUMENT;
     }
-    ration_context *context;
-    RN_TRY(make_context(rn_slot_of(slot), kinds[kind], name, &context));
-    add_to_tree(context, parent);
+    ration_context *context = take_old(rn_slot_of(slot), kinds[kind]);
+    if (RN_UNLIKELY(context == NULL)) {
+        RN_TRY(make_context(rn_slot_of(slot), kinds[kind], &context));
+        clear_context(context);
+    }
+    add_to_tree(context, parent, name);
     *out_context = context;
     return RATION_OK;
 }
@@ -230,9 +234,10 @@ ration_status ration_context_create_slab(ration_context *parent, ration_slot *sl
         return RATION_INVALID_ARGUMENT;
     }
     ration_context *context;
-    RN_TRY(make_context(rn_slot_of(slot), &rn_kind_slab, name, &context));
+    RN_TRY(make_context(rn_slot_of(slot), &rn_kind_slab, &context));
     rn_slab_set_chunk(context, chunk_bytes);
-    add_to_tree(context, parent);
+    clear_context(context);
+    add_to_tree(context, parent, name);
     *out_context = context;
     return RATION_OK;
 }
@@ -273,20 +278,50 @@ static void run_all_callbacks(ration_context *top)
     }
 }
 
-/* A context without children and callbacks. */
-static void delete_leaf(ration_context *context)
+/* Nothing but its first block: what is asked most often costs least. */
+static inline bool is_small(const ration_context *context)
 {
-    rn_slot *slot = context->slot;
-    rn_assert(context->child == NULL && context->callbacks == NULL);
-    rn_context_enter(slot);
+    return context->bytes_in_blocks == RN_BLOCK_BYTES_MIN && rn_load(&context->handed_bytes) == 0 &&
+           context->slot->hot.shelves_used != 0;
+}
+
+static void unlink_leaf(ration_context *context)
+{
+    rn_context_enter(context->slot);
     unlink_context(context);
-    rn_context_leave(slot);
+    rn_context_leave(context->slot);
+}
+
+static void delete_block(ration_context *context)
+{
     rn_context_verify(context, "ration_context_delete");
     rn_region_give_back(context);
     release_handed(context);
     rn_region_block *first = rn_region_first(context);
     rn_assert(context->bytes_in_blocks == first->bytes && context->block_count == 1);
-    rn_block_release(slot, first, first->bytes);
+    rn_block_release(context->slot, first, first->bytes);
+}
+
+/* A context without children. What its callbacks registered since they ran runs too. */
+static void delete_leaf(ration_context *context)
+{
+    rn_assert(context->child == NULL);
+    run_callbacks(context);
+    unlink_leaf(context);
+    delete_block(context);
+}
+
+/* The same without callbacks, kept as it is for the next that is created. */
+static inline void delete_small(ration_context *context)
+{
+    unlink_leaf(context);
+    context->peak_bytes = context->bytes_in_blocks;
+    context->identifier = NULL;
+    context->leaks = false;
+    clear_context(context);
+    if (!rn_shelf_put(context->slot, RN_SHELF_CONTEXTS, rn_region_first(context))) {
+        delete_block(context);
+    }
 }
 
 static void delete_children(ration_context *context)
@@ -306,6 +341,11 @@ static void empty_context(ration_context *context)
 
 void ration_context_reset(ration_context *context)
 {
+    if (RN_LIKELY(context->child == NULL && context->callbacks == NULL && is_small(context))) {
+        rn_context_verify(context, "ration_context_reset");
+        clear_context(context);
+        return;
+    }
     run_all_callbacks(context);
     delete_children(context);
     empty_context(context);
@@ -328,6 +368,11 @@ void ration_context_reset_children(ration_context *context)
 void ration_context_delete(ration_context *context)
 {
     if (context == NULL) {
+        return;
+    }
+    if (RN_KEEPS_CONTEXTS && RN_LIKELY(context->child == NULL && context->callbacks == NULL &&
+                                       is_small(context) && context->kind != &rn_kind_slab)) {
+        delete_small(context);
         return;
     }
     run_all_callbacks(context);

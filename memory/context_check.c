@@ -17,7 +17,8 @@ typedef struct inspection {
     rn_place place;
     rn_leaks leaks;
     bool adds_leaks;
-    bool holds; /* false: something is not as it should be */
+    int64_t live; /* chunks of the block looked at, those in quarantine included */
+    bool holds;   /* false: something is not as it should be */
 } inspection;
 
 /* From the raw bytes of a larger chunk to what the caller has. Where the two are next to each other
@@ -38,6 +39,7 @@ static void visit(inspection *look, const rn_region_block *block, rn_chunk *chun
     uint32_t state = RN_CHUNK_STATE(word);
     char *raw = (char *)(chunk + 1);
     bool freed = state == RN_CHUNK_FREE || state == RN_CHUNK_SET_ASIDE;
+    look->live += state != RN_CHUNK_FREE;
     const void *owner = (word & RN_CHUNK_IN_BLOCK) != 0 ? block : rn_region_first(look->context);
     if (rn_chunk_owner(word) != owner ||
         !(freed || state == RN_CHUNK_LIVE || state == RN_CHUNK_ALONE)) {
@@ -80,6 +82,7 @@ static char *pass_bump_chunk(inspection *look, char *at)
 static void walk_block(inspection *look, const rn_region_block *block)
 {
     const ration_context *context = look->context;
+    look->live = 0;
     char *at = rn_region_start(context, block);
     const char *end = block == context->hand ? context->at : (const char *)block + block->filled;
     while (look->holds && at < end) {
@@ -93,7 +96,7 @@ static void walk_block(inspection *look, const rn_region_block *block)
 #endif
         }
     }
-    look->holds &= at == end;
+    look->holds &= at == end && (!context->kind->counts_live || look->live == block->live);
 }
 
 static void walk_chunks(inspection *look)
@@ -134,7 +137,8 @@ static bool check_one(const ration_context *context)
 #ifdef RATION_CHECKED
     rn_quarantine_verify(&context->quarantine, &look.place);
 #endif
-    return look.holds && add_up(context);
+    return look.holds && add_up(context) &&
+           (context->kind->check == NULL || context->kind->check(context));
 }
 
 bool ration_context_check(const ration_context *context)

@@ -4,12 +4,10 @@
  *
  * Sizes, header included: multiples of 16 up to 512, then four steps per doubling up to 16 KiB. A
  * chunk is taken from its list, else cut from the block in hand; when a new block is drawn, what is
- * left of the old one goes to the lists. A word of bits says which lists were used since create or
- * reset, so that neither has to clear them; it is seldom written, so that a chunk taken from one list does
- * not wait for one that went to another.
+ * left of the old one goes to the lists. A reset clears the lists only if something was freed.
  *
  *   1. A chunk's header lies 8 before a multiple of 16; its raw bytes on it.
- *   2. free[c] is a list when bit c of `begun` is set, and means nothing otherwise.
+ *   2. All lists are empty unless `freed` is set.
  *
  * Rejected: powers of two only (a third of the bytes is lost to rounding, PostgreSQL's sets lose 40
  * % with random sizes); taking a chunk from a larger list when the own one is empty (it makes what
@@ -30,7 +28,8 @@ typedef struct free_chunk {
 
 typedef struct set_context {
     ration_context base;
-    uint64_t begun; /* bit c: free[c] is a list, perhaps an empty one */
+    uint64_t live_word; /* of the header of a live chunk of class 0 */
+    bool freed;         /* since the last reset */
     free_chunk *free[CLASS_COUNT];
 } set_context;
 
@@ -74,14 +73,11 @@ static inline void push_free(ration_context *context, rn_chunk *chunk, uint32_t 
 {
     set_context *set = set_of(context);
     free_chunk *freed = (free_chunk *)(void *)(chunk + 1);
-    if (RN_UNLIKELY((set->begun >> class & 1) == 0)) {
-        set->begun |= UINT64_C(1) << class;
-        set->free[class] = NULL;
-    }
     rn_open(chunk, sizeof(*chunk) + sizeof(*freed));
     chunk->word = rn_chunk_word(rn_region_first(context), class, RN_CHUNK_FREE);
     freed->next = set->free[class];
     set->free[class] = freed;
+    set->freed = true;
     rn_poison(chunk, sizeof(*chunk) + sizeof(*freed));
 }
 
@@ -123,7 +119,8 @@ static bool advance(ration_context *context, int64_t bytes)
 static inline void *finish(const ration_context *context, rn_chunk *chunk, uint32_t class,
                            size_t raw)
 {
-    chunk->word = rn_chunk_word(rn_region_first(context), class, RN_CHUNK_LIVE);
+    const set_context *set = (const set_context *)(const void *)context;
+    chunk->word = set->live_word | (uint64_t) class << 10;
     rn_unpoison(chunk + 1, raw);
     rn_poison(chunk, sizeof(*chunk));
     return chunk + 1;
@@ -151,25 +148,30 @@ static inline rn_chunk *take_first(ration_context *context, uint32_t class, free
     return chunk;
 }
 
-static void *allocate(ration_context *context, size_t raw)
+static inline void *allocate_class(ration_context *context, size_t raw, uint32_t class,
+                                   int64_t bytes)
 {
-    if (RN_UNLIKELY(raw > (size_t)(RN_CHUNK_BYTES_MAX - RN_CHUNK_HEAD_BYTES))) {
+    free_chunk *freed = set_of(context)->free[class];
+    if (freed != NULL) {
+        return finish(context, take_first(context, class, freed), class, raw);
+    }
+    if (RN_UNLIKELY(bytes > context->end - context->at)) {
         return allocate_slow(context, raw);
     }
-    set_context *set = set_of(context);
-    uint32_t class = find_class((int64_t)raw + RN_CHUNK_HEAD_BYTES);
-    free_chunk *freed = RN_LIKELY((set->begun >> class & 1) != 0) ? set->free[class] : NULL;
-    rn_chunk *chunk;
-    if (freed != NULL) {
-        chunk = take_first(context, class, freed);
-    } else {
-        int64_t bytes = rn_set_class_bytes(class);
-        if (RN_UNLIKELY(bytes > context->end - context->at)) {
-            return allocate_slow(context, raw);
-        }
-        chunk = cut(context, bytes);
+    return finish(context, cut(context, bytes), class, raw);
+}
+
+static void *allocate(ration_context *context, size_t raw)
+{
+    if (RN_LIKELY(raw <= EVEN_BYTES - RN_CHUNK_HEAD_BYTES)) {
+        size_t class = (raw + RN_CHUNK_HEAD_BYTES - 1) / 16;
+        return allocate_class(context, raw, (uint32_t) class, (int64_t)(class * 16) + 16);
     }
-    return finish(context, chunk, class, raw);
+    if (raw > (size_t)(RN_CHUNK_BYTES_MAX - RN_CHUNK_HEAD_BYTES)) {
+        return allocate_slow(context, raw);
+    }
+    uint32_t class = find_class((int64_t)raw + RN_CHUNK_HEAD_BYTES);
+    return allocate_class(context, raw, class, rn_set_class_bytes(class));
 }
 
 void rn_set_free(ration_context *context, rn_chunk *chunk)
@@ -180,7 +182,12 @@ void rn_set_free(ration_context *context, rn_chunk *chunk)
 
 static void forget(ration_context *context)
 {
-    set_of(context)->begun = 0;
+    set_context *set = set_of(context);
+    set->live_word = rn_chunk_word(rn_region_first(context), 0, RN_CHUNK_LIVE);
+    if (set->freed) {
+        memset(set->free, 0, sizeof(set->free));
+        set->freed = false;
+    }
 }
 
 static int64_t count_free_bytes(const ration_context *context)
@@ -188,7 +195,7 @@ static int64_t count_free_bytes(const ration_context *context)
     const set_context *set = (const set_context *)(const void *)context;
     int64_t bytes = 0;
     for (uint32_t class = 0; class < CLASS_COUNT; class ++) {
-        const free_chunk *freed = (set->begun >> class & 1) != 0 ? set->free[class] : NULL;
+        const free_chunk *freed = set->free[class];
         while (freed != NULL) {
             bytes += rn_set_class_bytes(class);
             rn_open((void *)(uintptr_t)freed, sizeof(*freed));

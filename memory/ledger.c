@@ -104,12 +104,16 @@ static void unlock_all(void)
 static void take_credit_home(rn_slot *slot)
 {
     rn_ticket_leave(slot);
-    int64_t used = RN_MIN(rn_slot_used(slot), slot->granted_bytes);
+    int64_t used = RN_MIN(rn_slot_counted(slot), slot->granted_bytes);
     int64_t credit = slot->granted_bytes - used;
     rn_store(&slot->hot.used, used);
     rn_slot_set_granted(slot, used);
     rn_store(&slot->hot.floor, INT64_MAX);
     rn_pool_grant(rn_slot_pool(slot), -credit);
+    if (rn_load(&slot->tree_busy) != 0) { /* a thread that is gone left the tree half changed */
+        slot->contexts = NULL;
+        rn_store(&slot->tree_busy, 0);
+    }
 }
 
 static void go_on_in_child(void)
@@ -227,11 +231,12 @@ void rn_ledger_set_forked(rn_ledger *ledger, void (*forked)(void *owner))
 
 /* ------------------------------------------------------------------------------------- purging */
 
-void rn_ledger_set_purge(rn_ledger *ledger, int64_t (*purge)(void *argument, int64_t wanted_bytes),
-                         void *argument, ration_pool *retained)
+void rn_ledger_set_purge(rn_ledger *ledger, rn_purge *purge, rn_keep *keep, void *argument,
+                         ration_pool *retained)
 {
     rn_ledger_lock(ledger);
     ledger->purge = purge;
+    ledger->keep = keep;
     ledger->purge_argument = argument;
     ledger->retained = retained;
     rn_ledger_unlock(ledger);

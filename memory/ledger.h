@@ -27,7 +27,16 @@
 
 typedef struct rn_ledger rn_ledger;
 
+/* Compiled without counting (ration.h): contexts work, pools read 0. */
+#ifdef RATION_UNGOVERNED
+#define RN_GOVERNED false
+#else
+#define RN_GOVERNED true
+#endif
+
 #define RN_SLOT_CLOSED INT64_MIN /* in slot.limit while a recall reads */
+#define RN_SHELVES 3
+#define RN_SHELF_CELLS 8 /* a power of two */
 #define RN_POOL_NAME_BYTES 64
 #define RN_POOL_PATH_BYTES 96 /* as much of it as a refusal keeps */
 
@@ -78,8 +87,14 @@ typedef struct rn_slot {
     int64_t interval_bytes;  /* owner only: between two settles of its guards; 0 = not measured */
     int64_t granted_bytes;   /* hot.limit, also while a recall has it closed; under the lock */
     int64_t refills, recalls_hit, lock_trips; /* under the lock */
-    int64_t tree_busy;        /* owner writes: links of `contexts` and below are being changed */
-    int64_t tree_shut;        /* under the lock: somebody reads them (context.c) */
+    void *cells[RN_SHELVES][RN_SHELF_CELLS];  /* of its shelves; owner writes */
+    int64_t taken_bytes;   /* off its shelves, which it still counts as used; under the lock */
+    int64_t shelf_seen;    /* counts of the shelves when they were last looked at .. */
+    int64_t shelf_seen_ns; /* .. and since when they are so; under the lock */
+    int64_t shelf_floor;   /* scratch of rn_shelves_clear */
+    struct rn_slot *next_closed; /* the same */
+    int64_t tree_busy;           /* owner writes: links of `contexts` and below are being changed */
+    int64_t tree_shut;           /* under the lock: somebody reads them (context.c) */
     ration_context *contexts; /* without parent, newest first; of the process that has the slot */
     rn_no no; /* the last refusal; written under the lock, read by rn_slot_refusal */
     rn_ticket ticket;
@@ -113,8 +128,12 @@ void rn_ledger_set_forked(rn_ledger *ledger, void (*forked)(void *owner));
 /* `purge` gives back retained pages until `wanted_bytes` are freed or none are left, and returns
  * the bytes; called under the lock when a pool that contains `retained` is full. blocks.c sets it.
  */
-void rn_ledger_set_purge(rn_ledger *ledger, int64_t (*purge)(void *argument, int64_t wanted_bytes),
-                         void *argument, ration_pool *retained);
+typedef int64_t rn_purge(void *argument, int64_t wanted_bytes);
+/* Takes a block of `bytes`, charged below `pool`, which serves nobody: retains it if that may be
+ * and `retain` says so, else gives it back to the system. It is no longer charged to `pool`. */
+typedef void rn_keep(void *argument, ration_pool *pool, void *block, int64_t bytes, bool retain);
+void rn_ledger_set_purge(rn_ledger *ledger, rn_purge *purge, rn_keep *keep, void *argument,
+                         ration_pool *retained);
 
 /* Opens a pool below `parent` (NULL: the root, once). `limit_bytes` INT64_MAX = none of its own.
  * `refuse_status` is what an ask that fails at this pool answers. `owner` is an opaque pointer for
@@ -151,10 +170,25 @@ RATION_NODISCARD ration_status rn_slot_open(ration_pool *pool, void *owner, rn_s
  * whose releases were made by another slot closes with used != 0; the sum over the pool stays
  * exact). */
 void rn_slot_close(rn_slot *slot);
-/* Charged by the slot right now. Any thread. */
-static inline int64_t rn_slot_used(const rn_slot *slot)
+/* The word `used`: what the protocol goes by. Any thread. */
+static inline int64_t rn_slot_counted(const rn_slot *slot)
 {
     return rn_load(&slot->hot.used);
+}
+/* In blocks on its shelves, which serve nobody. Any thread. */
+static inline int64_t rn_slot_shelved(const rn_slot *slot)
+{
+    const ration_shelf *shelves = slot->hot.shelves;
+    return (rn_load(&shelves[0].count) - rn_load(&shelves[0].base)) * 8 * 1024 +
+           (rn_load(&shelves[1].count) - rn_load(&shelves[1].base)) * 64 * 1024 +
+           (rn_load(&shelves[2].count) - rn_load(&shelves[2].base)) * 8 * 1024;
+}
+/* Charged by the slot right now, without what lies on its shelves or was taken off them. Any thread; exact but for what its
+ * owner and who clears its shelves do at this moment. */
+static inline int64_t rn_slot_used(const rn_slot *slot)
+{
+    int64_t idle = rn_slot_shelved(slot) + rn_load(&slot->taken_bytes);
+    return rn_slot_counted(slot) - (RN_GOVERNED ? idle : 0);
 }
 
 /* Copies the slot's last refusal; false when there was none. Any thread. */

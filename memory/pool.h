@@ -8,13 +8,6 @@
 
 #include "memory/ledger.h"
 
-/* Compiled without counting (ration.h): contexts work, pools read 0. */
-#ifdef RATION_UNGOVERNED
-#define RN_GOVERNED false
-#else
-#define RN_GOVERNED true
-#endif
-
 struct rn_ledger {
     pthread_mutex_t lock;
     rn_link root;
@@ -28,7 +21,8 @@ struct rn_ledger {
     bool freed;      /* bytes came free since the lock was taken: the queue may move */
     bool stale;      /* the queue has changed since it was last looked at */
     void (*forked)(void *owner); /* in the child of a fork, for every pool that has an owner */
-    int64_t (*purge)(void *argument, int64_t wanted_bytes);
+    rn_purge *purge;
+    rn_keep *keep;
     void *purge_argument;      /* rn_blocks */
     ration_pool *retained;     /* what `purge` frees is charged here */
     struct rn_ledger *sibling; /* ledgers of this process, for fork */
@@ -193,7 +187,14 @@ void rn_pool_set_slots_below(ration_pool *pool, int64_t count);
 /* rn_pool_close without the lock; the pool has no children. */
 void rn_pool_fold(ration_pool *pool);
 
+/* transfer.c: `bytes` of the direct bytes of `from` become direct bytes of `to`; false, and nothing
+ * moved, when a limit or a queue on the way forbids it. */
+bool rn_pool_hand_over(ration_pool *from, ration_pool *to, int64_t bytes);
+
 /* recall.c */
+
+/* Stores what makes the owner come to the lock: limit CLOSED, floor INT64_MAX. */
+void rn_slot_shut(const rn_ledger *ledger, rn_slot *slot);
 
 /* Every thread of the process has passed a full barrier; false when the system offers none. */
 bool rn_ledger_pass_barrier(const rn_ledger *ledger);
@@ -229,7 +230,7 @@ static inline int64_t rn_slot_missing(const rn_slot *slot, int64_t bytes)
 {
     int64_t after;
     int64_t missing;
-    if (__builtin_add_overflow(rn_slot_used(slot), bytes, &after) ||
+    if (__builtin_add_overflow(rn_slot_counted(slot), bytes, &after) ||
         __builtin_sub_overflow(after, slot->granted_bytes, &missing)) {
         return INT64_MAX;
     }

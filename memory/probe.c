@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the machine has to give, read from /proc and /sys under a prefix: rn_probe_read,
- * rn_probe_self; and who a pid is: rn_probe_start_time, rn_probe_epoch.
+ * rn_probe_self, rn_probe_huge; and who a pid is: rn_probe_start_time, rn_probe_epoch.
  *
  * Every source that may bound this process becomes one row {limit, used, headroom}; the smallest
  * headroom binds:
@@ -494,6 +494,23 @@ void rn_probe_self(const char *sysroot, int64_t *out_rss_bytes, int64_t *out_pea
                            RN_COUNT(entries));
     *out_rss_bytes = entries[0].value;
     *out_peak_bytes = entries[1].value;
+}
+
+rn_huge_mode rn_probe_huge(const char *sysroot)
+{
+    static const char *const words[] = {[RN_HUGE_NEVER] = "[never]",
+                                        [RN_HUGE_MADVISE] = "[madvise]",
+                                        [RN_HUGE_ALWAYS] = "[always]"};
+    rn_lines lines;
+    char *line = rn_lines_open(&lines, sysroot, "/sys/kernel/mm/transparent_hugepage/enabled") == 0
+                     ? rn_lines_next(&lines)
+                     : NULL;
+    rn_huge_mode mode = RN_HUGE_ABSENT;
+    for (size_t i = RN_HUGE_NEVER; line != NULL && i < RN_COUNT(words); i++) {
+        mode = strstr(line, words[i]) != NULL ? (rn_huge_mode)i : mode;
+    }
+    rn_lines_close(&lines);
+    return mode;
 }
 
 /* ------------------------------------------------------------------------------------ processes */

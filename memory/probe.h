@@ -27,6 +27,14 @@ typedef struct rn_probe {
     char note[256]; /* what could not be read, or "" */
 } rn_probe;
 
+/* Transparent huge pages, as the machine is set. */
+typedef enum rn_huge_mode {                 /* what a process has to do to get them: */
+                            RN_HUGE_ABSENT, /* the kernel has none, or does not say */
+                            RN_HUGE_NEVER,
+                            RN_HUGE_MADVISE, /* ask */
+                            RN_HUGE_ALWAYS   /* nothing */
+} rn_huge_mode;
+
 /* Errors: ENVIRONMENT when not even MemTotal can be read. Everything else that is missing or
  * garbage is noted. */
 RATION_NODISCARD ration_status rn_probe_read(const char *sysroot, rn_probe *out_probe,
@@ -37,6 +45,8 @@ int64_t rn_probe_start_time(int64_t pid);
 /* What pids and start times count in: the boot, and this process's pid and time namespaces. The
  * same for all who mean the same by them; 0 = cannot be read. */
 int64_t rn_probe_epoch(void);
+/* The mode is the word in brackets. */
+rn_huge_mode rn_probe_huge(const char *sysroot);
 /* The process's own VmRSS and VmHWM in bytes; 0 when unreadable. */
 void rn_probe_self(const char *sysroot, int64_t *out_rss_bytes, int64_t *out_peak_bytes);
 

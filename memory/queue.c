@@ -135,7 +135,7 @@ void rn_ticket_take(rn_slot *slot)
     set_state(slot, RN_TICKET_NONE);
     rn_keep_order(); /* not promised and granted at once */
     rn_slot_set_granted(slot, slot->granted_bytes + bytes);
-    rn_store(&slot->hot.used, rn_slot_used(slot) + bytes);
+    rn_store(&slot->hot.used, rn_slot_counted(slot) + bytes);
 }
 
 void rn_ticket_leave(rn_slot *slot)

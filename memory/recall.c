@@ -83,8 +83,9 @@
 #include <unistd.h>
 
 #include "memory/shared.h"
+#include "memory/shelf.h"
 
-static void close_slot(const rn_ledger *ledger, rn_slot *slot)
+void rn_slot_shut(const rn_ledger *ledger, rn_slot *slot)
 {
     if (ledger->membarrier) {
         rn_store(&slot->hot.limit, RN_SLOT_CLOSED);
@@ -129,6 +130,9 @@ static int64_t open_slot_at_used(const rn_ledger *ledger, rn_slot *slot)
     int64_t used =
         ledger->membarrier ? rn_load_acquire(&slot->hot.used) : rn_load_seq_cst(&slot->hot.used);
     RN_POINT("recall.read");
+    if (RN_UNLIKELY(rn_shelf_holds(slot))) {
+        (void)rn_shelf_clear(slot, true);
+    }
     int64_t credit = RN_MAX(slot->granted_bytes - used, 0);
     rn_slot_set_granted(slot, slot->granted_bytes - credit);
     slot->recalls_hit += credit > 0;
@@ -153,7 +157,7 @@ int64_t rn_pool_drain(ration_pool *top)
     for (ration_pool *pool = top; pool != NULL; pool = rn_pool_next(pool, top)) {
         rn_walk walk;
         for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL; slot = rn_walk_next(&walk)) {
-            close_slot(ledger, slot);
+            rn_slot_shut(ledger, slot);
         }
     }
     RN_POINT("recall.closed");
@@ -183,7 +187,7 @@ int64_t rn_pool_recall(ration_pool *pool)
     return home;
 }
 
-void rn_pool_shed(ration_pool *pool, int64_t wanted_bytes, rn_no *no)
+static void purge_for(ration_pool *pool, int64_t wanted_bytes, rn_no *no)
 {
     rn_ledger *ledger = rn_pool_ledger(pool);
     int64_t room = rn_pool_room(pool);
@@ -191,8 +195,14 @@ void rn_pool_shed(ration_pool *pool, int64_t wanted_bytes, rn_no *no)
         rn_pool_is_below(ledger->retained, pool)) {
         no->purged_bytes += rn_ledger_purge(ledger, rn_add(wanted_bytes, -room));
     }
+}
+
+void rn_pool_shed(ration_pool *pool, int64_t wanted_bytes, rn_no *no)
+{
+    purge_for(pool, wanted_bytes, no);
     if (rn_pool_room(pool) < wanted_bytes) {
         no->recalled_bytes += rn_pool_drain(pool);
+        purge_for(pool, wanted_bytes, no); /* what lay on shelves */
     }
 }
 

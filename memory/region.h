@@ -13,6 +13,7 @@
 #define RATION_REGION_H
 
 #include "memory/context.h"
+#include "memory/pool.h"
 #include "memory/sentry.h"
 
 /* Head of every block. 40 bytes: behind it a chunk's header of 8 puts what follows on a multiple
@@ -21,7 +22,8 @@ typedef struct rn_region_block {
     struct rn_region_block *next, *previous; /* older, newer */
     int64_t bytes;                           /* of the block, with this head */
     ration_context *context;
-    int32_t live;   /* chunks in use; kept by slab and generation */
+    uint16_t live;  /* chunks in use; kept by slab and generation */
+    uint16_t free;  /* slab: offset of the first freed chunk / 16; 0 = none */
     int32_t filled; /* where the last chunk ends, from the block's start; of blocks not in hand */
 } rn_region_block;
 
@@ -42,8 +44,9 @@ typedef struct rn_kind rn_kind;
  *     at <= end, both inside of `hand`
  */
 struct ration_context {
-    char *at, *end;        /* free space of the block in hand */
-    rn_region_block *hand; /* new chunks are cut from it */
+    char *at, *end;                                         /* free space of the block in hand */
+    rn_region_block *hand;                                  /* new chunks are cut from it */
+    void *(*allocate)(ration_context *context, size_t raw); /* the kind's */
     const rn_kind *kind;
     rn_slot *slot;
     ration_context *parent, *child, *next, *previous; /* links change between enter and leave */
@@ -103,6 +106,8 @@ struct rn_kind {
     void (*free)(ration_context *context, rn_chunk *chunk); /* not alone */
     void (*forget)(ration_context *context);                /* at reset, blocks are gone; or NULL */
     int64_t (*free_bytes)(const ration_context *context);   /* in freed chunks; or NULL */
+    bool counts_live;                                       /* keeps rn_region_block.live */
+    bool (*check)(const ration_context *context);           /* its own invariants; or NULL */
 };
 
 extern const rn_kind rn_kind_bump, rn_kind_set, rn_kind_slab, rn_kind_generation;
@@ -150,6 +155,9 @@ rn_region_block *rn_region_grow(ration_context *context, int64_t chunk_bytes);
 void rn_region_take_in_hand(ration_context *context, rn_region_block *block, char *at);
 /* Gives one block of the list `blocks` back, which is not in hand. */
 void rn_region_shrink(ration_context *context, rn_region_block *block);
+/* Moves one of the blocks of RN_BLOCK_BYTES, which lie in any order, in front of all others of them,
+ * or behind. */
+void rn_region_move(ration_context *context, rn_region_block *block, bool to_front);
 /* Size of the regular block that a chunk which does not fit now is cut from. */
 int64_t rn_region_next_bytes(const ration_context *context, int64_t chunk_bytes);
 /* A block of its own for one chunk; its raw bytes. */
@@ -170,8 +178,30 @@ static inline rn_region_block *rn_region_first(const ration_context *context)
 char *rn_region_start(const ration_context *context, const rn_region_block *block);
 
 /* context.c: may the links of this slot's contexts be changed now? */
-void rn_context_enter(rn_slot *slot);
-void rn_context_leave(rn_slot *slot);
+static inline void rn_context_leave(rn_slot *slot)
+{
+    rn_store_release(&slot->tree_busy, 0);
+}
+/* Leaves, and waits until they may. */
+void rn_context_wait(rn_slot *slot);
+static inline void rn_context_enter(rn_slot *slot)
+{
+    for (;;) {
+        int64_t shut;
+        if (RN_LIKELY(slot->hot.ordering == 0)) {
+            rn_store(&slot->tree_busy, 1);
+            rn_keep_order();
+            shut = rn_load_acquire(&slot->tree_shut);
+        } else {
+            rn_exchange_seq_cst(&slot->tree_busy, 1);
+            shut = rn_load_seq_cst(&slot->tree_shut);
+        }
+        if (RN_LIKELY(shut == 0)) {
+            return;
+        }
+        rn_context_wait(slot);
+    }
+}
 
 /* context_check.c */
 static inline rn_place rn_context_place(const ration_context *context, const char *call)

@@ -6,13 +6,13 @@
  * The record before a chunk is two words, which depend on its address, so that a copied record is
  * none:
  *
- *     live:    bytes 38 | stack 19 | seal 7        canary 64
- *     buried:  the kind's link                     stack 19 | stack of the free 19 | bytes 15 | seal 11
+ *     live:    bytes 38 | stack 19 | seal 7     canary 64
+ *     buried:  the kind's link                  stack 19 | that of the free 19 | bytes 15 | seal 11
  *
  * The seal of the first word lets a report trust it when the canary was overwritten: an underflow
- * of up to 8 bytes leaves the stack of the allocation. Behind the chunk up to the next multiple of 8
- * that leaves room, 8 to 15 bytes, is the tail: constant bytes, none of them 0, for most overflows
- * write the 0 of a string.
+ * of up to 8 bytes leaves the stack of the allocation. Behind the chunk, up to the next multiple of
+ * 8 that leaves room, is the tail: 8 to 15 constant bytes, none of them 0, for most overflows write
+ * the 0 of a string.
  *
  *   1. A live chunk has its canary and its tail, from arm to disarm.
  *   2. A buried one reads 0x7f from its record to the end of its tail, unless it is larger than
@@ -346,29 +346,39 @@ static bool waits(uint64_t bytes)
     return bytes <= RN_QUARANTINE_CHUNK_BYTES;
 }
 
-void rn_chunk_bury(void *raw, const rn_place *place)
+/* Nobody's from now on, and says so. */
+static void scribble(void *raw, uint64_t bytes, uint32_t made, uint32_t ended)
 {
-    record found = load_record(raw);
-    uint64_t bytes = live_bytes(found);
-    uint32_t made = live_stack(found);
-    uint32_t ended = rn_stack_here(1);
     size_t buried = waits(bytes) ? extent_of(bytes) : RN_FRONT_BYTES;
     rn_unpoison(raw, buried);
     memset(raw, RN_BURIED_BYTE, buried);
     store_buried(raw, bytes, made, ended);
     rn_poison(raw, extent_of(bytes));
-    rn_departed_add(rn_chunk_user(raw), (size_t)bytes, made, ended, place);
+}
+
+static void bury(void *raw, const void *user, uint32_t ended, const rn_place *place)
+{
+    const char *front = (const char *)rn_chunk_raw(user);
+    record found = load_record(front);
+    uint64_t bytes = live_bytes(found);
+    scribble(raw, (uint64_t)(front - (const char *)raw) + bytes, live_stack(found), ended);
+    rn_departed_add(user, (size_t)bytes, live_stack(found), ended, place);
+}
+
+void rn_chunk_bury(void *raw, const rn_place *place)
+{
+    bury(raw, rn_chunk_user(raw), rn_stack_here(1), place);
+}
+
+void rn_chunk_bury_around(void *raw, const void *user, const rn_place *place)
+{
+    bury(raw, user, rn_stack_here(1), place);
 }
 
 void rn_chunk_carve(void *raw, size_t capacity)
 {
     rn_assert(capacity >= RN_FRONT_BYTES + RN_TAIL_BYTES && capacity % 8 == 0);
-    uint64_t bytes = capacity - RN_FRONT_BYTES - RN_TAIL_BYTES;
-    size_t buried = waits(bytes) ? capacity : RN_FRONT_BYTES;
-    rn_unpoison(raw, buried);
-    memset(raw, RN_BURIED_BYTE, buried);
-    store_buried(raw, bytes, 0, 0);
-    rn_poison(raw, capacity);
+    scribble(raw, capacity - RN_FRONT_BYTES - RN_TAIL_BYTES, 0, 0);
 }
 
 bool rn_chunk_is_buried(const void *raw)

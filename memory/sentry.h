@@ -91,6 +91,9 @@ void rn_chunk_rearm(void *user, size_t bytes);
 /* Freed, after rn_chunk_disarm: scribbled over (larger ones than wait in quarantine are not), and
  * remembered with the stack of the free. */
 void rn_chunk_bury(void *raw, const rn_place *place);
+/* The same for a chunk that lies inside of the larger one that is freed, for the sake of its
+ * alignment: all from `raw` on is buried, and `user` remembered. Instead of rn_chunk_bury. */
+void rn_chunk_bury_around(void *raw, const void *user, const rn_place *place);
 /* `capacity` bytes (at least RN_FRONT_BYTES + RN_TAIL_BYTES) from raw on are free and were never
  * armed. */
 void rn_chunk_carve(void *raw, size_t capacity);
@@ -227,6 +230,11 @@ static inline void rn_chunk_bury(void *raw, const rn_place *place)
 {
     (void)raw;
     (void)place;
+}
+static inline void rn_chunk_bury_around(void *raw, const void *user, const rn_place *place)
+{
+    (void)user;
+    rn_chunk_bury(raw, place);
 }
 static inline void rn_chunk_carve(void *raw, size_t capacity)
 {

@@ -65,7 +65,7 @@ static int64_t unknown;
 
 static rn_departed departed[1 << DEPARTED_BITS]; /* by `address`, each by who wrote its address */
 
-/* ---------------------------------------------------------------------------------- freed lately */
+/* --------------------------------------------------------------------------------- freed lately */
 
 static rn_departed *find_entry(const void *address)
 {
@@ -123,7 +123,7 @@ bool rn_departed_find(const void *address, rn_departed *out_departed)
     return true;
 }
 
-/* ----------------------------------------------------------------------------------------- lists */
+/* ---------------------------------------------------------------------------------------- lists */
 
 static void start_child(void)
 {
@@ -226,7 +226,7 @@ static void remove_node(uint32_t at)
     free_node = at;
 }
 
-/* ------------------------------------------------------------------------------------------ live */
+/* ----------------------------------------------------------------------------------------- live */
 
 void rn_live_insert(const void *owner, const void *address, size_t bytes, size_t align,
                     const rn_place *place)

@@ -36,7 +36,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
-#include "memory/probe.h"
+#include "memory/pages.h"
 
 #define MAGIC "RATIONSH"
 #define FORMAT 1
@@ -287,7 +287,8 @@ static ration_status map_region(int descriptor, int64_t bytes, rn_share **out_sh
         return rn_error_set(error, RATION_ENVIRONMENT, "mount /proc",
                             "a shared ledger must tell processes apart, and cannot read /proc");
     }
-    rn_share *share = (rn_share *)rn_map_shared(descriptor, bytes, (int64_t)sizeof(rn_share_own));
+    rn_share *share =
+        (rn_share *)rn_pages_map_shared(descriptor, bytes, (int64_t)sizeof(rn_share_own));
     if (share == NULL) {
         return rn_error_set(error, RATION_NO_MEMORY, "", "cannot map the shared ledger");
     }
@@ -298,7 +299,7 @@ static ration_status map_region(int descriptor, int64_t bytes, rn_share **out_sh
 
 static void unmap_region(rn_share *share, int64_t bytes)
 {
-    rn_unmap_shared(share, bytes, (int64_t)sizeof(rn_share_own));
+    rn_pages_unmap_shared(share, bytes, (int64_t)sizeof(rn_share_own));
 }
 
 ration_status rn_ledger_create_shared(int descriptor, const rn_share_sizes *sizes,

@@ -15,6 +15,7 @@
  * Bounds: refill O(depth); release of any size O(depth).
  */
 #include "memory/shared.h"
+#include "memory/shelf.h"
 
 #define CHUNK_BYTES_MIN ((int64_t)4096)
 #define FLOOR_CHUNKS 4 /* credit beyond this goes home at a release .. */
@@ -100,7 +101,7 @@ ration_status rn_slot_charge_locked(rn_slot *slot, int64_t bytes, rn_no *no)
             refill(slot, missing, &seen);
         }
     }
-    rn_store(&slot->hot.used, rn_slot_used(slot) + bytes);
+    rn_store(&slot->hot.used, rn_slot_counted(slot) + bytes);
     return RATION_OK;
 }
 
@@ -128,6 +129,7 @@ static rn_ledger *lock_for(rn_slot *slot)
     rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(slot));
     rn_ledger_lock(ledger);
     slot->lock_trips += 1;
+    rn_shelf_forget_taken(slot);
     RN_POINT("slow.locked");
     return ledger;
 }
@@ -136,7 +138,7 @@ static rn_ledger *lock_for(rn_slot *slot)
  * who does not charge meanwhile. */
 static void bring_home(rn_slot *slot)
 {
-    int64_t credit = slot->granted_bytes - rn_slot_used(slot);
+    int64_t credit = slot->granted_bytes - rn_slot_counted(slot);
     if (RN_UNLIKELY(rn_load(&slot->hot.limit) == RN_SLOT_CLOSED)) {
         rn_slot_set_granted(slot, slot->granted_bytes - credit);
         rn_pool_grant(rn_slot_pool(slot), -credit);
@@ -176,7 +178,7 @@ ration_status ration_slot_try_charge_between(ration_slot *slot, int64_t at_least
         return RATION_OK;
     }
     rn_ledger *ledger = lock_for(self);
-    int64_t bytes = RN_MAX(RN_MIN(up_to, INT64_MAX - RN_MAX(rn_slot_used(self), 0)), at_least);
+    int64_t bytes = RN_MAX(RN_MIN(up_to, INT64_MAX - RN_MAX(rn_slot_counted(self), 0)), at_least);
     /* A wish above a limit is refused before anybody is disturbed for it: then all that is idle
      * below that pool comes home. What the pool has left then, or a claim below it covers, is all
      * there is, and the next attempt passes it. */
@@ -254,7 +256,7 @@ void ration_slot_release_slow(ration_slot *slot)
     rn_ledger *ledger = lock_for(self);
     bring_home(self);
     way seen = look_up(pool, 0);
-    int64_t credit = self->granted_bytes - rn_slot_used(self);
+    int64_t credit = self->granted_bytes - rn_slot_counted(self);
     int64_t keep = seen.drained ? 0 : rn_multiply(KEEP_CHUNKS, seen.chunk);
     if (credit > keep) {
         rn_slot_set_granted(self, self->granted_bytes - (credit - keep));
@@ -279,6 +281,7 @@ ration_status rn_slot_open(ration_pool *pool, void *owner, rn_slot **out_slot)
     }
     slot->owner = owner;
     slot->hot.ordering = ledger->membarrier ? 0 : 1;
+    slot->hot.shelves_used = ledger->keep != NULL;
     rn_ledger_lock(ledger);
     rn_link_set(&slot->pool, pool); /* from here on it counts, also when its process dies */
     rn_pool_deal_slot(pool, slot);
@@ -304,10 +307,13 @@ static rn_link *find_link(ration_pool *pool, const rn_slot *slot)
 void rn_slot_fold(rn_slot *slot)
 {
     ration_pool *pool = rn_slot_pool(slot);
+    if (rn_shelf_holds(slot)) {
+        (void)rn_shelf_clear(slot, true);
+    }
     rn_ticket_leave(slot);
     rn_link_set(find_link(pool, slot), rn_link_get(&slot->next));
     rn_pool_count_slots(pool, -1);
-    int64_t used = rn_slot_used(slot);
+    int64_t used = rn_slot_counted(slot);
     int64_t granted_bytes = slot->granted_bytes;
     rn_link_set(&slot->pool, NULL);
     rn_keep_order(); /* never counted by the slot and by the pool */
@@ -329,7 +335,7 @@ bool rn_slot_check(rn_slot *slot)
 {
     rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(slot));
     rn_ledger_lock(ledger);
-    bool holds = rn_slot_used(slot) <= slot->granted_bytes;
+    bool holds = rn_slot_counted(slot) <= slot->granted_bytes;
     rn_ledger_unlock(ledger);
     return holds;
 }
@@ -347,7 +353,7 @@ bool rn_slot_hand_over(rn_slot *slot, ration_pool *pool, int64_t bytes)
     if (rn_pool_find_full(&move, &need) != NULL) {
         return false;
     }
-    rn_store(&slot->hot.used, rn_slot_used(slot) - bytes);
+    rn_store(&slot->hot.used, rn_slot_counted(slot) - bytes);
     rn_slot_set_granted(slot, slot->granted_bytes - bytes);
     rn_keep_order(); /* never counted twice */
     rn_store(&pool->direct, rn_load(&pool->direct) + bytes);
@@ -373,7 +379,7 @@ bool rn_slot_take_over(rn_slot *slot, ration_pool *pool, int64_t bytes)
     rn_keep_order(); /* never counted twice */
     rn_pool_move_held(pool, bytes, own, missing);
     rn_slot_set_granted(slot, slot->granted_bytes + missing);
-    rn_store(&slot->hot.used, rn_slot_used(slot) + bytes);
+    rn_store(&slot->hot.used, rn_slot_counted(slot) + bytes);
     way seen = look_up(own, 0);
     set_floor(slot, &seen);
     return true;

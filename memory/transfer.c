@@ -42,6 +42,22 @@ ration_status rn_slot_hand_to_pool(rn_slot *slot, ration_pool *pool, int64_t byt
     return status;
 }
 
+bool rn_pool_hand_over(ration_pool *from, ration_pool *to, int64_t bytes)
+{
+    rn_move move = {.to = to, .from = from, .bytes = bytes};
+    int64_t need;
+    if (!RN_GOVERNED) {
+        return true;
+    }
+    if (rn_pool_find_full(&move, &need) != NULL) {
+        return false;
+    }
+    rn_store(&from->direct, rn_load(&from->direct) - bytes);
+    rn_store(&to->direct, rn_load(&to->direct) + bytes);
+    rn_pool_move_held(from, bytes, to, bytes);
+    return true;
+}
+
 void ration_pool_release(ration_pool *pool, int64_t bytes)
 {
     if (!RN_GOVERNED) {

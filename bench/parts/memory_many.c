@@ -5,7 +5,8 @@
  *
  * Each figure comes from a process of its own, because pages are fresh only once and an allocator
  * that has run before is another one. The children take turns; the least of all rounds counts.
- * What is resident is the process's own (statm), less what it was before the first object. */
+ * What is resident is the process's own (statm), less what it was before the first object. `walk`
+ * writes the same bytes in an array that is there: what the memory itself takes. */
 #include "bench/memory.h"
 
 #include <fcntl.h>
@@ -43,17 +44,41 @@ static size_t draw_bytes(uint64_t *random)
     return SMALL_MIN + (size_t)rn_random_below(random, SMALL_MAX - SMALL_MIN + 1);
 }
 
+static char walked[MILLION * OBJECT_BYTES];
+static size_t walked_bytes;
+
+static void *walk(size_t bytes)
+{
+    void *memory = walked + walked_bytes % sizeof walked;
+    walked_bytes += bytes;
+    return memory;
+}
+static void walk_back(void *memory)
+{
+    (void)memory;
+}
+
 /* --------------------------------------------------------------------------------- in the child */
+
+ALWAYS_INLINE void make_in_style(const rival *self, rival_style style)
+{
+    rival_calls calls = self->calls;
+    for (size_t i = 0; i < MILLION; i++) {
+        objects[i] = rival_take(&calls, style, OBJECT_BYTES);
+        rival_write(objects[i], OBJECT_BYTES);
+    }
+}
 
 /* ns per object. */
 static double make_million(const rival *self)
 {
-    rival_calls calls = self->calls;
     int64_t start_ns = clock_thread_ns();
-    for (size_t i = 0; i < MILLION; i++) {
-        objects[i] = calls.context != NULL ? rival_take(&calls, STYLE_CONTEXT, OBJECT_BYTES)
-                                           : rival_take(&calls, STYLE_PLAIN, OBJECT_BYTES);
-        rival_write(objects[i], OBJECT_BYTES);
+    if (self->style == STYLE_CONTEXT) {
+        make_in_style(self, STYLE_CONTEXT);
+    } else if (self->style == STYLE_FRAME) {
+        make_in_style(self, STYLE_FRAME);
+    } else {
+        make_in_style(self, STYLE_PLAIN);
     }
     return (double)(clock_thread_ns() - start_ns) / MILLION;
 }
@@ -62,12 +87,7 @@ static double make_million(const rival *self)
 static double give_up(const rival *self, size_t count)
 {
     int64_t start_ns = rn_clock_ns();
-    if (self->calls.context != NULL) {
-        self->calls.reset(self->calls.context);
-    }
-    for (size_t i = 0; i < count && self->calls.context == NULL; i++) {
-        self->calls.free(objects[i]);
-    }
+    rival_give_all(&self->calls, self->style, objects, count);
     return (double)(rn_clock_ns() - start_ns);
 }
 
@@ -154,15 +174,23 @@ int many_child(const char *mode, const char *what)
         const char *mode;
         void (*run)(const rival *self);
     } modes[] = {{"million", child_million}, {"space", child_space}, {"decay", child_decay}};
-    static rival bump;
+    static rival own = {.name = "walk", .here = true, .style = STYLE_PLAIN};
     size_t count;
     rival *subject = NULL;
     memset(objects, 1, sizeof objects);
     (void)rivals_open(&count);
     subject = rivals_find(what);
     if (strcmp(what, "bump") == 0) {
-        rival_in_context(&bump, "bump", world_context(RATION_CONTEXT_BUMP));
-        subject = &bump;
+        rival_in_context(&own, "bump", world_context(RATION_CONTEXT_BUMP));
+        subject = &own;
+    } else if (strcmp(what, "walk") == 0) {
+        own.calls = (rival_calls){.allocate = walk, .free = walk_back};
+        subject = &own;
+    } else if (strcmp(what, "frame") == 0) {
+        ration_frame *frame = NULL;
+        must_be_ok(ration_frame_open(bench_world.slot, "bench", &frame));
+        rival_in_frame(&own, frame);
+        subject = &own;
     }
     for (size_t i = 0; i < RN_COUNT(modes); i++) {
         if (subject != NULL && subject->here && strcmp(modes[i].mode, mode) == 0) {
@@ -225,19 +253,18 @@ static void ask_children(const char *mode, const job *subjects, size_t count, in
     }
 }
 
-static const job subjects[] = {{.name = "set"},
-                               {.name = "malloc"},
-                               {.name = "mimalloc"},
-                               {.name = "jemalloc"},
-                               {.name = "bump"}};
-#define GENERAL 4 /* subjects but the last */
+static const job subjects[] = {{.name = "set"},      {.name = "malloc"}, {.name = "mimalloc"},
+                               {.name = "jemalloc"}, {.name = "walk"},   {.name = "bump"},
+                               {.name = "frame"}};
+#define GENERAL 4 /* the first ones can do all of it */
+#define OURS 5    /* from here on ours again */
 
 static void print_subjects(const char *setting, const char *unit, const double *values)
 {
     char name[96];
     for (size_t i = 0; i < RN_COUNT(subjects); i++) {
         (void)snprintf(name, sizeof name, "%s.%s", setting, subjects[i].name);
-        bool ours = i == 0 || i == GENERAL;
+        bool ours = i == 0 || i >= OURS;
         print_row(name, values[i], unit, ours ? NAN : values[0],
                   ours ? NAN : values[i] / values[0]);
     }

@@ -88,12 +88,7 @@ ALWAYS_INLINE void batch(rival *self, rival_style style, int64_t turns)
             self->live[i] = rival_take(&calls, style, OBJECT_BYTES);
             rival_write(self->live[i], OBJECT_BYTES);
         }
-        if (style == STYLE_CONTEXT) {
-            calls.reset(calls.context);
-        }
-        for (int i = 0; i < BATCH && style == STYLE_PLAIN; i++) {
-            calls.free(self->live[i]);
-        }
+        rival_give_all(&calls, style, self->live, BATCH);
     }
 }
 
@@ -216,17 +211,21 @@ void measure_small(rival *rivals, size_t count, int rounds)
 
 static void measure_same_size(rival *rivals, size_t count, int rounds)
 {
-    static rival slab;
-    ration_context *context = NULL;
-    must_be_ok(ration_context_create_slab(NULL, bench_world.slot, OBJECT_BYTES, "bench", &context));
-    rival_in_context(&slab, "slab", context);
+    static rival own[2];
+    ration_context *slab = NULL;
+    ration_object_pool *pool = NULL;
+    must_be_ok(ration_context_create_slab(NULL, bench_world.slot, OBJECT_BYTES, "bench", &slab));
+    must_be_ok(ration_object_pool_open(bench_world.slot, OBJECT_BYTES, 16, "bench", &pool));
+    rival_in_pool(&own[0], pool);
+    rival_in_context(&own[1], "slab", slab);
     job jobs[RIVALS_MOST];
     double best[RIVALS_MOST];
-    jobs_of(jobs, &slab, 1, same_size_styles);
-    jobs_of(jobs + 1, rivals, count, same_size_styles);
-    clock_jobs(jobs, count + 1, rounds, best);
-    print_jobs("64B", "ns", jobs, count + 1, best);
-    ration_context_delete(context);
+    jobs_of(jobs, own, RN_COUNT(own), same_size_styles);
+    jobs_of(jobs + RN_COUNT(own), rivals, count, same_size_styles);
+    clock_jobs(jobs, RN_COUNT(own) + count, rounds, best);
+    print_jobs("64B", "ns", jobs, RN_COUNT(own) + count, best);
+    ration_context_delete(slab);
+    ration_object_pool_close(pool);
 }
 
 static void measure_queue(rival *rivals, size_t count, int rounds)
@@ -265,15 +264,18 @@ void measure_batch(rival *rivals, size_t count, int rounds)
     print_published("batch20", "15", 4.7, "ns", best[0]);
 }
 
-/* The kinds but the set. */
+/* A frame, and the kinds of context but the set. */
 static void measure_batch_kinds(int rounds)
 {
-    static rival kinds[3];
+    static rival kinds[4];
+    ration_frame *frame = NULL;
     ration_context *slab = NULL;
     must_be_ok(ration_context_create_slab(NULL, bench_world.slot, OBJECT_BYTES, "bench", &slab));
     rival_in_context(&kinds[0], "bump", world_context(RATION_CONTEXT_BUMP));
     rival_in_context(&kinds[1], "generation", world_context(RATION_CONTEXT_GENERATION));
     rival_in_context(&kinds[2], "slab", slab);
+    must_be_ok(ration_frame_open(bench_world.slot, "bench", &frame));
+    rival_in_frame(&kinds[3], frame);
     job jobs[RN_COUNT(kinds)];
     double best[RN_COUNT(kinds)];
     jobs_of(jobs, kinds, RN_COUNT(kinds), batch_styles);
@@ -283,6 +285,7 @@ static void measure_batch_kinds(int rounds)
         print_jobs("batch20", "ns", &jobs[i], 1, &best[i]);
         ration_context_delete(kinds[i].calls.context);
     }
+    ration_frame_close(frame);
 }
 
 void measure_objects(int rounds)

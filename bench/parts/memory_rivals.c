@@ -80,6 +80,20 @@ void rival_in_context(rival *self, const char *name, ration_context *context)
                                 .reset = ration_context_reset};
 }
 
+void rival_in_frame(rival *self, ration_frame *frame)
+{
+    *self = (rival){.name = "frame", .here = true, .style = STYLE_FRAME};
+    self->calls.frame = frame;
+}
+
+void rival_in_pool(rival *self, ration_object_pool *pool)
+{
+    *self = (rival){.name = "object_pool", .here = true, .style = STYLE_POOL};
+    self->calls = (rival_calls){.pool = pool,
+                                .allocate_object = ration_object_pool_allocate,
+                                .free_object = ration_object_pool_free};
+}
+
 rival *rivals_open(size_t *out_count)
 {
     if (rivals[0].calls.context == NULL) {

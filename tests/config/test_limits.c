@@ -39,6 +39,8 @@ START_TEST(test_limits__defaults_are_the_documented_ones)
     ck_assert_int_eq(limits.query_wait_ms_max, 10000);
     ck_assert_int_eq(limits.max_row_bytes, 65536);
     ck_assert_int_eq(limits.chunk_bytes_max, MIB);
+    ck_assert_int_eq(limits.retain_ms, 1000);
+    ck_assert(!limits.prefault);
     ck_assert_int_eq(limits.check_interval, 1024);
     ck_assert_int_eq(limits.check_bytes, 256 * 1024);
     ck_assert(!limits.enable_system_monitor);
@@ -97,6 +99,8 @@ START_TEST(test_limits__reads_every_key)
                      "query_wait_ms_max: 1\n"
                      "max_row_bytes: 4096\n"
                      "chunk_bytes_max: 64MiB\n"
+                     "retain_ms: 0\n"
+                     "prefault: true\n"
                      "check_bytes: 1.5MiB\n"),
                &error);
     ck_assert_int_eq(limits.limit_bytes, 512 * MIB);
@@ -111,6 +115,8 @@ START_TEST(test_limits__reads_every_key)
     ck_assert_int_eq(limits.query_wait_ms_max, 1);
     ck_assert_int_eq(limits.max_row_bytes, 4096);
     ck_assert_int_eq(limits.chunk_bytes_max, 64 * MIB);
+    ck_assert_int_eq(limits.retain_ms, 0);
+    ck_assert(limits.prefault);
     ck_assert_int_eq(limits.check_bytes, 3 * MIB / 2);
     ck_assert_uint_eq(limits.size, sizeof(limits));
 }
@@ -151,7 +157,7 @@ static const struct {
              "untracked_reserved_memory_mb, "
              "enable_system_monitor, data_limit_bytes, query_limit_bytes, query_rows_max, "
              "query_time_ms_max, query_wait_ms_max, "
-             "max_row_bytes, chunk_bytes_max, check_interval, check_bytes)"},
+             "max_row_bytes, chunk_bytes_max, retain_ms, prefault, check_interval, check_bytes)"},
     {"# x\n\n  limt_ratio: 1",
      "m.yaml:3:3: error: unknown key 'limt_ratio' (did you mean 'limit_ratio'?)"},
     {"limit_bytes: 1\nlimit_bytes: 2",

@@ -22,7 +22,7 @@ static rn_slot *open_slot(void)
                                  &root) == RATION_OK &&
                     rn_pool_open(ledger, root, "retained", INT64_MAX, RATION_GLOBAL_LIMIT, NULL,
                                  &retained) == RATION_OK &&
-                    rn_blocks_open(retained, &blocks) == RATION_OK &&
+                    rn_blocks_open(retained, NULL, &blocks) == RATION_OK &&
                     rn_slot_open(root, NULL, &slot) == RATION_OK;
         if (!good) {
             abort();

@@ -20,6 +20,9 @@ typedef struct fixture {
     rn_blocks *blocks;
 } fixture;
 
+/* What is kept stays until it is purged: no test waits for the clock, or hurries because of it. */
+static const rn_blocks_options fixture_keeps = {.retain_ms = 1000000000};
+
 /* Opens what it can; false, with nothing left behind, when an allocation was refused. */
 static inline bool fixture_try_open(fixture *world, int64_t root_limit, int64_t query_limit,
                                     int64_t chunk_bytes_max, bool seq_cst)
@@ -40,7 +43,7 @@ static inline bool fixture_try_open(fixture *world, int64_t root_limit, int64_t 
                                &world->first) == RATION_OK &&
                   rn_pool_open(ledger, world->queries, "q2", query_limit, RATION_QUERY_LIMIT, NULL,
                                &world->second) == RATION_OK &&
-                  rn_blocks_open(world->retained, &world->blocks) == RATION_OK;
+                  rn_blocks_open(world->retained, &fixture_keeps, &world->blocks) == RATION_OK;
     if (opened) {
         return true;
     }

@@ -46,7 +46,10 @@ START_TEST(test_block__is_charged_kept_and_taken_over)
     ck_assert_int_eq(figures.charged_bytes, 0);
     ck_assert_int_eq(figures.retained_bytes, governed(64 * KIB));
     ck_assert_int_ge(figures.credit_bytes, figures.retained_bytes);
+    ck_assert_int_eq(read_pool(world.first).retained_bytes, governed(64 * KIB)); /* on its shelf */
+    (void)rn_pool_recall(world.first);
     ck_assert_int_eq(read_pool(world.first).retained_bytes, 0);
+    ck_assert_int_eq(read_pool(world.root).retained_bytes, governed(64 * KIB));
     ck_assert_int_eq(rn_blocks_mapped(world.blocks), 64 * KIB);
     ck_assert_ptr_eq(acquire(two, 64 * KIB), block); /* by another query */
     ck_assert_int_eq(read_pool(world.second).charged_bytes, governed(64 * KIB));
@@ -179,6 +182,11 @@ START_TEST(test_block__drawn_from_the_advance)
     rn_block_release(slot, fresh, 64 * KIB);
     void *kept = acquire(slot, 64 * KIB);
     ck_assert_ptr_eq(kept, fresh);
+    ck_assert_int_eq(slot->advance_bytes, MIB - 64 * KIB); /* from the shelf nothing is drawn */
+    ck_assert_int_eq(rn_slot_used(slot), MIB);
+    rn_block_release(slot, kept, 64 * KIB);
+    (void)rn_pool_recall(world.first);
+    ck_assert_ptr_eq(acquire(slot, 64 * KIB), kept);
     ck_assert_int_eq(slot->advance_bytes, MIB - 128 * KIB);
     ck_assert_int_eq(rn_slot_used(slot), MIB - 64 * KIB);
     ck_assert_int_eq(read_pool(world.root).retained_bytes, 0);

@@ -319,7 +319,7 @@ START_TEST(test_shared__retains_no_pages)
     rn_slot *slot = take_slot(&self);
     rn_blocks *blocks;
     void *block;
-    ck_assert_int_eq(rn_blocks_open(self.root, &blocks), RATION_OK);
+    ck_assert_int_eq(rn_blocks_open(self.root, NULL, &blocks), RATION_OK);
     ck_assert_ptr_eq(rn_pool_blocks(self.pool), blocks);
     ck_assert_int_eq(rn_block_acquire(slot, RN_BLOCK_BYTES, &block), RATION_OK);
     memset(block, 1, (size_t)RN_BLOCK_BYTES);

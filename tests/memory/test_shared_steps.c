@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <sys/ptrace.h>
 
+#include "memory/pages.h"
 #include "tests/memory/processes.h"
 
 #define OWNER_DIED 0x40000000 /* FUTEX_OWNER_DIED */
@@ -124,7 +125,7 @@ static void look_at_copy(survivor *self, const scenario *acted)
         rn_ledger_join_shared(self->copy, PROCESSES_CHUNK, &ledger, &alone, &error);
     ck_assert_msg(status == RATION_OK, "%s", error.message);
     look_after(self, acted, ledger);
-    rn_unmap_shared(rn_share_of(ledger), self->last->bytes, (int64_t)sizeof(rn_share_own));
+    rn_pages_unmap_shared(rn_share_of(ledger), self->last->bytes, (int64_t)sizeof(rn_share_own));
 }
 
 /* One instruction; false when the victim has stopped itself. */

@@ -128,7 +128,7 @@ static keeper open_keeper(bool claiming)
     ck_assert(!claiming || rn_pool_try_claim(above, 60 * 1024, &no));
     it.group = open_pool(it.ledger, above, "group", INT64_MAX);
     it.retained = open_pool(it.ledger, it.group, "retained", INT64_MAX);
-    ck_assert_int_eq(rn_blocks_open(it.retained, &it.blocks), RATION_OK);
+    ck_assert_int_eq(rn_blocks_open(it.retained, NULL, &it.blocks), RATION_OK);
     it.slot = open_slot(it.group);
     keep_pages(&it);
     return it;

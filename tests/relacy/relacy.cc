@@ -17,6 +17,7 @@ extern "C" {
 #include "memory/pool.c"
 #include "memory/queue.c"
 #include "memory/recall.c"
+#include "memory/shelf.c"
 #include "memory/slot.c"
 
 #include "tests/relacy/scenarios.hh"

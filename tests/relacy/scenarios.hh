@@ -324,7 +324,7 @@ static void open_retained()
 {
     open_tree(2);
     retained_bytes = 0;
-    rn_ledger_set_purge(ledger, purge, NULL, pools[SECOND]);
+    rn_ledger_set_purge(ledger, purge, NULL, NULL, pools[SECOND]);
     retain(4);
 }
 static void run_retained(int index)
@@ -341,7 +341,7 @@ static void run_retained(int index)
 static void close_retained()
 {
     rn_pool_release(pools[SECOND], retained_bytes);
-    rn_ledger_set_purge(ledger, NULL, NULL, NULL);
+    rn_ledger_set_purge(ledger, NULL, NULL, NULL, NULL);
     close_tree();
 }
 

@@ -28,7 +28,7 @@ SUPPORT_UNUSED static void fixture_open(fixture *fix, int64_t limit_bytes)
     ck_assert_int_eq(rn_pool_open(fix->ledger, fix->root, "retained", INT64_MAX,
                                   RATION_GLOBAL_LIMIT, NULL, &fix->retained),
                      RATION_OK);
-    ck_assert_int_eq(rn_blocks_open(fix->retained, &fix->blocks), RATION_OK);
+    ck_assert_int_eq(rn_blocks_open(fix->retained, NULL, &fix->blocks), RATION_OK);
     ck_assert_int_eq(rn_pool_open(fix->ledger, fix->root, "query", limit_bytes, RATION_QUERY_LIMIT,
                                   NULL, &fix->pool),
                      RATION_OK);

@@ -28,7 +28,7 @@ SUPPORT_UNUSED static void store_open(store *made, int64_t limit_bytes)
     ck_assert_int_eq(rn_pool_open(made->ledger, made->root, "retained", INT64_MAX,
                                   RATION_GLOBAL_LIMIT, NULL, &made->retained),
                      RATION_OK);
-    ck_assert_int_eq(rn_blocks_open(made->retained, &made->blocks), RATION_OK);
+    ck_assert_int_eq(rn_blocks_open(made->retained, NULL, &made->blocks), RATION_OK);
     ck_assert_int_eq(rn_pool_open(made->ledger, made->root, "data", limit_bytes, RATION_DATA_LIMIT,
                                   NULL, &made->data),
                      RATION_OK);

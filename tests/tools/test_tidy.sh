@@ -61,6 +61,8 @@ plant storage/a.c <<<'#include "tests/support.h"'
 found "includes tests" storage/a.c:2 "may not include tests/"
 plant storage/a.c <<<'#include "batch.h"'
 found "include not from the root" storage/a.c:2 "not written from the root"
+plant include/more.h <<<'#include "batch.h"'
+found "public include not from the root" include/more.h:2 "not written from the root"
 plant docs/examples/a.c <<<'#include "base/base.h"'
 found "example looks inside" docs/examples/a.c:2 "includes ration.h only"
 
@@ -70,9 +72,9 @@ plant memory/a.c <<<'#include <hwloc.h>'
 found "hwloc.h" memory/a.c:2 "hwloc.h"
 plant memory/a.c <<<'static const char *path = "/proc/meminfo";'
 found "second reader of /proc" memory/a.c:2 "only memory/probe.c"
-for call in 'mmap(0)' 'munmap(p, 1)' 'madvise(p, 1, 2)'; do
+for call in 'mmap(0)' 'munmap(p, 1)' 'madvise(p, 1, 2)' 'mprotect(p, 1, 0)'; do
     plant storage/a.c <<<"int x = $call;"
-    found "${call%%(*} elsewhere" storage/a.c:2 "belongs to memory/blocks.c"
+    found "${call%%(*} elsewhere" storage/a.c:2 "belongs to memory/pages.c"
 done
 for call in 'malloc(1)' 'calloc(1, 1)' 'realloc(p, 1)' 'free(p)' 'strdup(s)'; do
     plant storage/a.c <<<"int x = $call;"

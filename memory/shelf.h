@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Shelves: blocks that a slot's owner gave up last and may have again without a lock. They stay
+ * charged to the slot, and whoever needs the bytes takes them without its owner (shelf.c). */
+#ifndef RATION_SHELF_H
+#define RATION_SHELF_H
+
+#include "memory/pool.h"
+
+/* Three per slot: blocks of RN_BLOCK_BYTES_MIN; blocks of RN_BLOCK_BYTES; small contexts, each in
+ * its block of RN_BLOCK_BYTES_MIN, ready for use (context.c). */
+#define RN_SHELF_SMALL 0
+#define RN_SHELF_LARGE 1
+#define RN_SHELF_CONTEXTS 2
+
+static inline int64_t rn_shelf_bytes(int which)
+{
+    return which == RN_SHELF_LARGE ? (int64_t)64 * 1024 : (int64_t)8 * 1024;
+}
+static inline int64_t rn_shelf_room(int which)
+{
+    return which == RN_SHELF_LARGE ? 4 : 8;
+}
+
+/* The shelf for blocks of `bytes`; -1 = none, also in a ledger that keeps nothing. */
+static inline int rn_shelf_for(const rn_slot *slot, int64_t bytes)
+{
+    if (RN_LIKELY(slot->hot.shelves_used != 0)) {
+        if (bytes == rn_shelf_bytes(RN_SHELF_SMALL)) {
+            return RN_SHELF_SMALL;
+        }
+        if (bytes == rn_shelf_bytes(RN_SHELF_LARGE)) {
+            return RN_SHELF_LARGE;
+        }
+    }
+    return -1;
+}
+
+/* Somebody took from the shelf meanwhile, or is about to: does the owner's take of block `count`,
+ * or its put there, stand? */
+bool rn_shelf_settle_take(rn_slot *slot, int which, int64_t count);
+bool rn_shelf_settle_put(rn_slot *slot, int which, int64_t count);
+
+/* A block, still charged to the slot; NULL when there is none. Owner only. */
+static inline void *rn_shelf_take(rn_slot *slot, int which)
+{
+    ration_shelf *shelf = &slot->hot.shelves[which];
+    int64_t count = rn_load(&shelf->count) - 1;
+    if (count < rn_load(&shelf->base)) {
+        return NULL;
+    }
+    bool stands;
+    RN_POINT("shelf.compared");
+    if (RN_LIKELY(slot->hot.ordering == 0)) {
+        rn_store(&shelf->count, count);
+        rn_keep_order();
+        RN_POINT("shelf.taken");
+        stands = rn_load_acquire(&slot->hot.limit) != RN_SLOT_CLOSED;
+        stands = stands && count >= rn_load(&shelf->base);
+    } else {
+        rn_exchange_seq_cst(&shelf->count, count);
+        RN_POINT("shelf.taken");
+        stands = rn_load_seq_cst(&slot->hot.limit) != RN_SLOT_CLOSED;
+        stands = stands && count >= rn_load_seq_cst(&shelf->base);
+    }
+    if (RN_UNLIKELY(!stands) && !rn_shelf_settle_take(slot, which, count)) {
+        return NULL;
+    }
+    return slot->cells[which][count & (RN_SHELF_CELLS - 1)];
+}
+
+/* Takes a block that is charged to the slot; false = it stays the caller's. Owner only. */
+static inline bool rn_shelf_put(rn_slot *slot, int which, void *block)
+{
+    ration_shelf *shelf = &slot->hot.shelves[which];
+    int64_t count = rn_load(&shelf->count);
+    if (count - rn_load(&shelf->base) >= rn_shelf_room(which) ||
+        rn_load(&slot->hot.floor) == INT64_MAX) {
+        return false;
+    }
+    slot->cells[which][count & (RN_SHELF_CELLS - 1)] = block;
+    bool shut;
+    if (RN_LIKELY(slot->hot.ordering == 0)) {
+        rn_store_release(&shelf->count, count + 1);
+        rn_keep_order();
+        RN_POINT("shelf.put");
+        shut = rn_load(&slot->hot.floor) == INT64_MAX;
+    } else {
+        rn_exchange_seq_cst(&shelf->count, count + 1);
+        RN_POINT("shelf.put");
+        shut = rn_load_seq_cst(&slot->hot.floor) == INT64_MAX;
+    }
+    return RN_LIKELY(!shut) || rn_shelf_settle_put(slot, which, count);
+}
+
+/* Does anything lie on the slot's shelves? Any thread, as of some moment. */
+static inline bool rn_shelf_holds(const rn_slot *slot)
+{
+    return rn_load(&slot->hot.shelves[0].count) != rn_load(&slot->hot.shelves[0].base) ||
+           rn_load(&slot->hot.shelves[1].count) != rn_load(&slot->hot.shelves[1].base) ||
+           rn_load(&slot->hot.shelves[2].count) != rn_load(&slot->hot.shelves[2].base);
+}
+
+/* Takes all blocks off the shelves of a slot that is closed since a barrier, or has no owner any
+ * more: they are retained, or given back to the system. Under the lock. Returns the bytes. */
+int64_t rn_shelf_clear(rn_slot *slot, bool retain);
+/* What was taken is no longer counted as the slot's. Its owner, under the lock. */
+void rn_shelf_forget_taken(rn_slot *slot);
+/* Gives back to the system what has lain on the shelves of all slots for `age_ns` at least (0: all)
+ * as seen by calls of this. Under the lock. Cost: a walk over all slots; a barrier when there is
+ * something. Returns the bytes. */
+int64_t rn_shelves_clear(rn_ledger *ledger, int64_t age_ns, int64_t now_ns);
+
+#endif
