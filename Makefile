@@ -189,11 +189,13 @@ lint: ## runs clang-tidy and cppcheck
 	    -D_GNU_SOURCE -D__linux__ -Iinclude -I. $(LIBRARY_SOURCES) $(CLI_SOURCES)
 
 STRICT := -pedantic-errors -Wall -Wextra -Wconversion -Werror -fsyntax-only
-headers: | deps ## compiles each header alone; the public one as C99, C11 and C++17
+headers: | deps ## compiles each header alone; the public ones as C99, C11 and C++17
 	@for standard in c99 c11; do \
-	    $(CC) -x c -std=$$standard $(STRICT) include/ration.h || exit 1; done
+	    for header in include/*.h; do \
+	    $(CC) -x c -std=$$standard $(STRICT) -Iinclude $$header || exit 1; done; done
 	@if echo | $(CC) -x c++ -fsyntax-only - 2>/dev/null; then \
-	    $(CC) -x c++ -std=c++17 $(STRICT) include/ration.h || exit 1; \
+	    for header in include/*.h adapters/*.hpp; do \
+	    $(CC) -x c++ -std=c++17 $(STRICT) -Iinclude $$header || exit 1; done; \
 	else echo "headers: $(CC) knows no C++, C++17 skipped"; fi
 	@for header in $(HEADERS); do echo "#include \"$$header\"" | \
 	    $(CC) $(filter-out -fsanitize=%,$(C_FLAGS)) $(CHECK_FLAGS) -Wno-unused-function -fsyntax-only \
@@ -227,8 +229,8 @@ install: all ## copies library, headers, ration.pc, program and documents below 
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include/ration $(DESTDIR)$(LIBDIR)/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/share/doc/ration
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/ration
-	install -m 644 include/ration.h $(DESTDIR)$(PREFIX)/include/ration.h
-	install -m 644 $(wildcard adapters/*.h) $(DESTDIR)$(PREFIX)/include/ration
+	install -m 644 include/*.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 adapters/*.h adapters/*.hpp $(DESTDIR)$(PREFIX)/include/ration
 	install -m 644 $(LIBRARY) $(DESTDIR)$(LIBDIR)/libration.a
 	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/libration.so.$(VERSION)
 	ln -sf libration.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)

@@ -10,6 +10,7 @@
  */
 #include "base/heap.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #define HEAP_ALIGNMENT                                                                             \
@@ -82,6 +83,30 @@ int64_t rn_heap_bytes(void)
 void rn_heap_fail_after(int64_t n, bool forever)
 {
     rn_failure_arm(&heap_failure, n, forever);
+}
+
+size_t rn_heap_block_bytes(void *memory)
+{
+    return malloc_usable_size(memory);
+}
+
+void *rn_heap_block_allocate(size_t bytes, size_t align)
+{
+    size_t padded;
+    if (__builtin_add_overflow(bytes, align - 1, &padded) || rn_failure_due(&heap_failure)) {
+        return NULL;
+    }
+    return align <= ARENA_ALIGNMENT ? malloc(bytes) : aligned_alloc(align, padded & ~(align - 1));
+}
+
+void *rn_heap_block_resize(void *memory, size_t bytes)
+{
+    return rn_failure_due(&heap_failure) ? NULL : realloc(memory, bytes);
+}
+
+void rn_heap_block_free(void *memory)
+{
+    free(memory);
 }
 
 static rn_arena_block *open_arena_block(rn_arena *arena, size_t capacity)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The one door to malloc, for control structures only: governors, queries, slots, plans,
- * configuration. What rows and graphs need comes from memory/ and is charged; this is not, but it
- * is counted (rn_heap_bytes) and small. Sized free. An arena hands out pieces that are given back
- * together.
+ * The one door to malloc, for control structures: governors, queries, slots, plans, configuration.
+ * What rows and graphs need comes from memory/ and is charged; this is not, but it is counted
+ * (rn_heap_bytes) and small. Sized free. An arena hands out pieces that are given back together.
+ * rn_heap_block_* are what ration_heap_resource hands to hosts, who charge it or do not; not
+ * counted here.
  *
  * Faults: rn_heap_fail_after(n, forever) makes the nth allocation from now on fail, once or for
  * ever; every caller must come through with a status. n = 0 switches it off. */
@@ -29,6 +30,15 @@ typedef struct rn_failure {
 void rn_failure_arm(rn_failure *failure, int64_t n, bool forever);
 /* Is this the call that has to fail? One load while off. */
 bool rn_failure_due(rn_failure *failure);
+
+/* A block of at least `bytes` at a multiple of `align`, not zeroed; NULL when the system has none.
+ */
+void *rn_heap_block_allocate(size_t bytes, size_t align);
+/* Contents kept as far as they fit, aligned to 16; NULL = none, and the block is as it was. */
+void *rn_heap_block_resize(void *memory, size_t bytes);
+void rn_heap_block_free(void *memory);
+/* Its real size. */
+size_t rn_heap_block_bytes(void *memory);
 
 typedef struct rn_arena {
     struct rn_arena_block *blocks;

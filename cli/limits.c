@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "cli/table.h"
 #include "executor/governor.h"
+#include "memory/pages.h"
 
 typedef struct limits_view {
     ration_limits limits;
@@ -133,10 +134,32 @@ static ration_status print_keys(const ration_limits *limits)
     return status;
 }
 
+static const char *huge_word(rn_huge_mode mode)
+{
+    static const char *const words[] = {[RN_HUGE_ABSENT] = "absent",
+                                        [RN_HUGE_NEVER] = "never",
+                                        [RN_HUGE_MADVISE] = "madvise",
+                                        [RN_HUGE_ALWAYS] = "always"};
+    return words[mode];
+}
+
+/* What the kernel does for pages; whatever it lacks is done without. */
+static void print_pages(void)
+{
+    const rn_page_features *pages = rn_page_features_get();
+    char page[32];
+    printf("pages     %s, huge pages %s, MADV_POPULATE_WRITE %s, MADV_GUARD_INSTALL %s, named "
+           "mappings %s\n",
+           rn_cli_size(pages->page_bytes, page), huge_word(pages->huge),
+           pages->populate ? "yes" : "no", pages->guards ? "yes" : "no",
+           pages->names ? "yes" : "no");
+}
+
 static ration_status print_explanation(const limits_view *view)
 {
     printf("config    %s\nordering  %s (how the slots' published counters are ordered)\n",
            view->source, view->ordering);
+    print_pages();
     if (view->probe.count > 0) {
         printf("\n");
         RN_TRY(print_sources(&view->probe));
@@ -157,6 +180,17 @@ static void put_json_amount(rn_text *text, const char *name, int64_t bytes)
     }
 }
 
+static void put_json_pages(rn_text *text)
+{
+    const rn_page_features *pages = rn_page_features_get();
+    rn_text_format(text,
+                   ",\"pages\":{\"page_bytes\":%lld,\"huge\":\"%s\",\"populate\":%s,"
+                   "\"guards\":%s,\"names\":%s}",
+                   (long long)pages->page_bytes, huge_word(pages->huge),
+                   pages->populate ? "true" : "false", pages->guards ? "true" : "false",
+                   pages->names ? "true" : "false");
+}
+
 static void put_json(const void *what, rn_text *text)
 {
     const limits_view *view = what;
@@ -165,6 +199,7 @@ static void put_json(const void *what, rn_text *text)
                    view->derived ? "true" : "false");
     rn_text_put_json(text, view->source, strlen(view->source));
     rn_text_format(text, ",\"ordering\":\"%s\"", view->ordering);
+    put_json_pages(text);
     if (view->probe.count > 0) {
         put_json_amount(text, "available_bytes", view->probe.available_bytes);
         rn_text_put(text, ",\"binding\":");

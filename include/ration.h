@@ -603,7 +603,11 @@ RATION_PUBLIC ration_context *ration_context_parent(const ration_context *contex
 RATION_PUBLIC ration_context *ration_context_child(const ration_context *parent,
                                                    const ration_context *previous);
 RATION_PUBLIC const char *ration_context_name(const ration_context *context);
-/* What distinguishes this context from others of its name; kept by pointer, may be NULL. */
+RATION_PUBLIC ration_slot *ration_context_slot(const ration_context *context);
+/* Nothing was allocated in it since create or reset, and nothing is below. */
+RATION_PUBLIC bool ration_context_is_empty(const ration_context *context);
+/* What distinguishes this context from others of its name; kept by pointer, may be NULL. It may lie
+ * in the context itself: a reset forgets it. */
 RATION_PUBLIC void ration_context_set_identifier(ration_context *context, const char *identifier);
 /* Checked builds: chunks of a set, slab or generation context that are still there at its reset or
  * delete are reported as leaks, with their call stacks, and counted as a fault. Others ignore it. */

@@ -230,6 +230,8 @@ static void set_aside(ration_context *context, void *memory, rn_chunk *chunk)
     if (front != raw) { /* the record of an aligned chunk goes where the larger one begins */
         rn_unpoison(raw, (size_t)((char *)front - (char *)raw) + RN_FRONT_BYTES);
         memmove(raw, front, RN_FRONT_BYTES);
+        uint64_t bytes = (uint64_t)(rn_chunk_bytes_of(chunk) - RN_CHUNK_HEAD_BYTES - RN_ARMS_BYTES);
+        memcpy(raw, &bytes, sizeof(bytes)); /* all of it is buried */
     }
     rn_chunk_bury(raw, &place);
     if (rn_chunk_is_alone(chunk->word)) {

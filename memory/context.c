@@ -108,6 +108,17 @@ const char *ration_context_name(const ration_context *context)
     return context->name;
 }
 
+ration_slot *ration_context_slot(const ration_context *context)
+{
+    return &context->slot->hot;
+}
+
+bool ration_context_is_empty(const ration_context *context)
+{
+    return context->child == NULL && context->block_count == 1 &&
+           context->at == rn_region_start(context, rn_region_first(context));
+}
+
 void ration_context_set_identifier(ration_context *context, const char *identifier)
 {
     rn_context_enter(context->slot); /* who peeks reads it */
@@ -282,7 +293,7 @@ static void run_all_callbacks(ration_context *top)
 static inline bool is_small(const ration_context *context)
 {
     return context->bytes_in_blocks == RN_BLOCK_BYTES_MIN && rn_load(&context->handed_bytes) == 0 &&
-           context->slot->hot.shelves_used != 0;
+           context->identifier == NULL;
 }
 
 static void unlink_leaf(ration_context *context)
@@ -316,7 +327,6 @@ static inline void delete_small(ration_context *context)
 {
     unlink_leaf(context);
     context->peak_bytes = context->bytes_in_blocks;
-    context->identifier = NULL;
     context->leaks = false;
     clear_context(context);
     if (!rn_shelf_put(context->slot, RN_SHELF_CONTEXTS, rn_region_first(context))) {
@@ -333,6 +343,9 @@ static void delete_children(ration_context *context)
 
 static void empty_context(ration_context *context)
 {
+    if (context->identifier != NULL) {
+        ration_context_set_identifier(context, NULL);
+    }
     rn_context_verify(context, "ration_context_reset");
     rn_region_give_back(context);
     release_handed(context);
@@ -370,8 +383,9 @@ void ration_context_delete(ration_context *context)
     if (context == NULL) {
         return;
     }
-    if (RN_KEEPS_CONTEXTS && RN_LIKELY(context->child == NULL && context->callbacks == NULL &&
-                                       is_small(context) && context->kind != &rn_kind_slab)) {
+    if (RN_KEEPS_CONTEXTS &&
+        RN_LIKELY(context->child == NULL && context->callbacks == NULL && is_small(context) &&
+                  context->kind != &rn_kind_slab && context->slot->hot.shelves_used != 0)) {
         delete_small(context);
         return;
     }

@@ -89,15 +89,28 @@ const rn_page_features *rn_page_features_get(void)
 /* ------------------------------------------------------------------------------------ the calls */
 
 static rn_failure failures[RN_PAGES_CALLS];
+static int64_t calls[RN_PAGES_CALLS]; /* atomic */
 
 void rn_pages_fail_after(rn_pages_call call, int64_t n, bool forever)
 {
     rn_failure_arm(&failures[call], n, forever);
 }
 
+int64_t rn_pages_calls(rn_pages_call call)
+{
+    return rn_load(&calls[call]);
+}
+
+/* Counts the call. Has it to fail? */
+static bool refused(rn_pages_call call)
+{
+    (void)rn_fetch_add(&calls[call], 1);
+    return rn_failure_due(&failures[call]);
+}
+
 static void *map(void *hint, int64_t bytes, int protection, int flags)
 {
-    if (rn_failure_due(&failures[RN_PAGES_MMAP])) {
+    if (refused(RN_PAGES_MMAP)) {
         return NULL;
     }
     void *pages = mmap(hint, (size_t)bytes, protection, ANONYMOUS | flags, -1, 0);
@@ -106,24 +119,22 @@ static void *map(void *hint, int64_t bytes, int protection, int flags)
 
 static bool unmap(void *pages, int64_t bytes)
 {
-    return !rn_failure_due(&failures[RN_PAGES_MUNMAP]) && munmap(pages, (size_t)bytes) == 0;
+    return !refused(RN_PAGES_MUNMAP) && munmap(pages, (size_t)bytes) == 0;
 }
 
 static bool protect(void *pages, int64_t bytes, int protection)
 {
-    return !rn_failure_due(&failures[RN_PAGES_MPROTECT]) &&
-           mprotect(pages, (size_t)bytes, protection) == 0;
+    return !refused(RN_PAGES_MPROTECT) && mprotect(pages, (size_t)bytes, protection) == 0;
 }
 
 static bool advise(void *pages, int64_t bytes, int advice)
 {
-    return !rn_failure_due(&failures[RN_PAGES_MADVISE]) &&
-           madvise(pages, (size_t)bytes, advice) == 0;
+    return !refused(RN_PAGES_MADVISE) && madvise(pages, (size_t)bytes, advice) == 0;
 }
 
 static void *move(void *pages, int64_t old_bytes, int64_t new_bytes, int flags)
 {
-    if (rn_failure_due(&failures[RN_PAGES_MREMAP])) {
+    if (refused(RN_PAGES_MREMAP)) {
         return NULL;
     }
     void *moved = mremap(pages, (size_t)old_bytes, (size_t)new_bytes, flags);
@@ -177,6 +188,37 @@ void rn_pages_keep_small(void *pages, int64_t bytes)
     }
 }
 
+bool rn_pages_decommit(void *pages, int64_t bytes)
+{
+    if (advise(pages, bytes, MADV_DONTNEED) || advise(pages, bytes, MADV_DONTNEED_LOCKED)) {
+        return true;
+    }
+    if (map(pages, bytes, ACCESSIBLE, MAP_NORESERVE | MAP_FIXED) == NULL) {
+        return false;
+    }
+    rn_pages_keep_small(pages, bytes);
+    return true;
+}
+
+bool rn_pages_unreserve(void *pages, int64_t bytes)
+{
+    if (unmap(pages, bytes)) {
+        return true;
+    }
+    (void)rn_never(!rn_pages_decommit(pages, bytes));
+    return false;
+}
+
+/* The same for what nobody would know of afterwards. */
+static bool give_up(void *pages, int64_t bytes)
+{
+    bool gone = rn_pages_unreserve(pages, bytes);
+    if (!gone) {
+        keep_stuck(pages, bytes);
+    }
+    return gone;
+}
+
 /* More than is wanted, so that an aligned part is in it; the rest goes back. */
 static void *map_and_trim(int64_t bytes, int64_t align, int protection, int flags)
 {
@@ -189,26 +231,35 @@ static void *map_and_trim(int64_t bytes, int64_t align, int protection, int flag
     char *pages = base + before;
     int64_t behind = whole - before - bytes;
     if (before > 0 && !unmap(base, before)) {
-        rn_pages_unmap(base, whole);
+        (void)give_up(base, whole);
         return NULL;
     }
     if (behind > 0 && !unmap(pages + bytes, behind)) {
-        rn_pages_unmap(pages, bytes + behind);
+        (void)give_up(pages, bytes + behind);
         return NULL;
     }
     return pages;
 }
 
-/* Without a surplus first: mappings are laid side by side, so behind one that is aligned the next
- * one mostly is. */
+/* Mappings are laid side by side, downwards: the one behind an aligned one is aligned as a rule, and
+ * where it is not, the place a little below is free. */
 static void *map_aligned(int64_t bytes, int64_t align, int protection, int flags)
 {
-    void *pages = map(NULL, bytes, protection, flags);
-    if (pages != NULL && (uintptr_t)pages % (uintptr_t)align != 0) {
-        rn_pages_unmap(pages, bytes);
-        pages = map_and_trim(bytes, align, protection, flags);
+    char *pages = (char *)map(NULL, bytes, protection, flags);
+    int64_t beyond = (int64_t)((uintptr_t)pages % (uintptr_t)align);
+    if (beyond == 0) {
+        return pages;
     }
-    return pages;
+    char *below = pages - beyond;
+    if (!give_up(pages, bytes)) {
+        below -= rn_round_up(bytes, align);
+    }
+    pages = (char *)map(below, bytes, protection, flags);
+    if ((uintptr_t)pages % (uintptr_t)align == 0) {
+        return pages;
+    }
+    (void)give_up(pages, bytes);
+    return map_and_trim(bytes, align, protection, flags);
 }
 
 void *rn_pages_reserve(int64_t bytes, int64_t align)
@@ -235,27 +286,6 @@ void rn_pages_populate(void *pages, int64_t bytes)
     for (int64_t at = 0; at < bytes; at += known->page_bytes) {
         *((volatile char *)pages + at) = 0;
     }
-}
-
-bool rn_pages_decommit(void *pages, int64_t bytes)
-{
-    if (advise(pages, bytes, MADV_DONTNEED) || advise(pages, bytes, MADV_DONTNEED_LOCKED)) {
-        return true;
-    }
-    if (map(pages, bytes, ACCESSIBLE, MAP_NORESERVE | MAP_FIXED) == NULL) {
-        return false;
-    }
-    rn_pages_keep_small(pages, bytes);
-    return true;
-}
-
-bool rn_pages_unreserve(void *pages, int64_t bytes)
-{
-    if (unmap(pages, bytes)) {
-        return true;
-    }
-    (void)rn_never(!rn_pages_decommit(pages, bytes));
-    return false;
 }
 
 /* ------------------------------------------------------------------------ mappings of their own */
@@ -288,11 +318,9 @@ void *rn_pages_map(int64_t bytes)
 
 void rn_pages_unmap(void *pages, int64_t bytes)
 {
-    if (!rn_pages_unreserve(pages, bytes)) {
-        keep_stuck(pages, bytes);
-        return;
+    if (give_up(pages, bytes)) {
+        retry_stuck();
     }
-    retry_stuck();
 }
 
 void *rn_pages_resize(void *pages, int64_t old_bytes, int64_t new_bytes)
@@ -338,7 +366,7 @@ void *rn_pages_map_shared(int descriptor, int64_t bytes, int64_t own_bytes)
     if (base == NULL) {
         return NULL;
     }
-    if (rn_failure_due(&failures[RN_PAGES_MMAP]) ||
+    if (refused(RN_PAGES_MMAP) ||
         mmap(base + own, (size_t)bytes, ACCESSIBLE, MAP_SHARED | MAP_FIXED, descriptor, 0) ==
             MAP_FAILED ||
         !advise(base, whole, MADV_DONTFORK)) {

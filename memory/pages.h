@@ -79,5 +79,7 @@ typedef enum rn_pages_call {
 } rn_pages_call;
 /* Makes the nth such call from now fail, once or for ever; 0 = off. */
 void rn_pages_fail_after(rn_pages_call call, int64_t n, bool forever);
+/* How often it was made so far, refusals included. */
+int64_t rn_pages_calls(rn_pages_call call);
 
 #endif

@@ -207,12 +207,12 @@ static int64_t count_alone_bytes(int64_t raw)
     return rn_block_round(rn_add(raw, RN_REGION_HEAD_BYTES + RN_CHUNK_HEAD_BYTES));
 }
 
-static void *place_alone(rn_region_block *block, int64_t raw)
+/* Header of the one chunk of a block; what is behind it is the caller's to open. */
+static void *place_alone(rn_region_block *block)
 {
     rn_chunk *chunk = (rn_chunk *)(block + 1);
     rn_unpoison(chunk, sizeof(*chunk));
     chunk->word = rn_chunk_word(block, 0, RN_CHUNK_ALONE | RN_CHUNK_IN_BLOCK);
-    rn_unpoison(chunk + 1, (size_t)raw);
     rn_poison(chunk, sizeof(*chunk));
     return chunk + 1;
 }
@@ -224,7 +224,12 @@ void *rn_region_allocate_alone(ration_context *context, int64_t raw)
         return NULL;
     }
     rn_region_block *block = add_block(context, count_alone_bytes(raw), &context->alone);
-    return block == NULL ? NULL : place_alone(block, raw);
+    if (block == NULL) {
+        return NULL;
+    }
+    void *memory = place_alone(block);
+    rn_unpoison(memory, (size_t)raw);
+    return memory;
 }
 
 void rn_region_free_alone(ration_context *context, rn_chunk *chunk)
@@ -232,16 +237,26 @@ void rn_region_free_alone(ration_context *context, rn_chunk *chunk)
     remove_block(context, rn_chunk_block(chunk), &context->alone);
 }
 
+static void link_moved(ration_context *context, rn_region_block *block)
+{
+    *(block->previous != NULL ? &block->previous->next : &context->alone) = block;
+    if (block->next != NULL) {
+        block->next->previous = block;
+    }
+}
+
 void *rn_region_resize_alone(ration_context *context, rn_chunk *chunk, int64_t raw)
 {
+    rn_open(chunk, sizeof(*chunk));
     rn_region_block *block = rn_chunk_block(chunk);
+    rn_poison(chunk, sizeof(*chunk));
     int64_t bytes = count_alone_bytes(raw);
     int64_t old_bytes = block->bytes;
     if (bytes <= RN_BLOCK_BYTES || old_bytes <= RN_BLOCK_BYTES) {
         return NULL;
     }
     if (bytes != old_bytes) {
-        rn_unpoison(block, (size_t)old_bytes);
+        rn_open(block, (size_t)old_bytes); /* the contents move with it */
         rn_region_block *moved =
             (rn_region_block *)rn_block_resize(context->slot, block, old_bytes, bytes);
         if (moved == NULL) {
@@ -250,12 +265,11 @@ void *rn_region_resize_alone(ration_context *context, rn_chunk *chunk, int64_t r
         }
         block = moved;
         block->bytes = bytes;
-        *(block->previous != NULL ? &block->previous->next : &context->alone) = block;
-        if (block->next != NULL) {
-            block->next->previous = block;
-        }
+        link_moved(context, block);
         publish_bytes(context, bytes - old_bytes, 0);
-        rn_poison(block + 1, (size_t)(bytes - RN_REGION_HEAD_BYTES));
     }
-    return place_alone(block, raw);
+    char *memory = (char *)place_alone(block);
+    rn_open(memory, (size_t)raw);
+    rn_poison(memory + raw, (size_t)((char *)block + bytes - memory - raw));
+    return memory;
 }

@@ -96,9 +96,15 @@ static void close_record(const void *raw)
     rn_poison(raw, RN_FRONT_BYTES);
 }
 
+/* No byte of it is 0 or a letter: those are what is written by mistake. */
+static uint64_t canary(const void *raw, uint64_t first)
+{
+    return mix(raw, ~first) | UINT64_MAX / 255 * 0x80;
+}
+
 static bool is_live(const void *raw, record found)
 {
-    return found.second == mix(raw, ~found.first);
+    return found.second == canary(raw, found.first);
 }
 
 static bool is_buried(const void *raw, record found)
@@ -126,7 +132,7 @@ static void store_live(void *raw, size_t bytes, uint32_t stack)
     rn_assert(bytes <= CHUNK_MASK);
     uint64_t *words = (uint64_t *)raw;
     words[0] = seal(raw, bytes | (uint64_t)stack << CHUNK_BITS, SEAL_BITS);
-    words[1] = mix(raw, ~words[0]);
+    words[1] = canary(raw, words[0]);
 }
 
 static void store_buried(void *raw, uint64_t bytes, uint32_t made, uint32_t ended)
@@ -191,7 +197,7 @@ NO_ASAN _Noreturn static void report_underflow(const void *raw, record found, co
         add_bytes(&alarm, user, -RN_FRONT_BYTES, -1, 0);
         rn_alarm_abort(&alarm, call, 0, 0);
     }
-    uint64_t wrong = found.second ^ mix(raw, ~found.first);
+    uint64_t wrong = found.second ^ canary(raw, found.first);
     int64_t first = -8 + __builtin_ctzll(wrong) / 8;
     int64_t last = -1 - __builtin_clzll(wrong) / 8;
     begin_report(&alarm, "underflow of a chunk", user, live_bytes(found), place);

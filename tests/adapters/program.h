@@ -36,6 +36,19 @@ List *lappend(List *list, void *datum);
 List *list_copy_strings(const List *list);
 void list_free_strings(List *list);
 
+/* A linked one; NULL is the empty one. */
+typedef struct Cell {
+    struct Cell *next;
+    void *datum;
+} Cell;
+
+/* Puts `datum` at the end, where `link` points, and returns the new end. */
+Cell **append_cell(Cell **link, void *datum);
+int count_cells(const Cell *cells);
+/* Of strings, in the current context, strings and all. */
+Cell *copy_cells(const Cell *cells);
+void free_cells(Cell *cells);
+
 /* ---------------------------------------------------------------------------------------- parts */
 
 typedef enum ChangeKind { CHANGE_INSERT, CHANGE_COMMIT, CHANGE_ABORT } ChangeKind;
@@ -46,7 +59,8 @@ typedef struct Change {
     const char *tuple; /* of an insert */
 } Change;
 
-/* "word count" by count and word, then the three longest lines. */
+/* "word count" by count and word, then the three longest lines, then the words of the line that has
+ * most of them. */
 void CountWords(const char *text, StringInfo out);
 /* "text = value", or "text: SQLSTATE message". */
 void EvaluateAll(const char *const *expressions, int count, StringInfo out);

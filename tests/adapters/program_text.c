@@ -94,3 +94,40 @@ void list_free_strings(List *list)
         pfree(list);
     }
 }
+
+Cell **append_cell(Cell **link, void *datum)
+{
+    Cell *cell = palloc_object(Cell);
+    *cell = (Cell){NULL, datum};
+    *link = cell;
+    return &cell->next;
+}
+
+int count_cells(const Cell *cells)
+{
+    int count = 0;
+    for (; cells != NULL; cells = cells->next) {
+        count += 1;
+    }
+    return count;
+}
+
+Cell *copy_cells(const Cell *cells)
+{
+    Cell *copy = NULL;
+    Cell **end = &copy;
+    for (; cells != NULL; cells = cells->next) {
+        end = append_cell(end, pstrdup((const char *)cells->datum));
+    }
+    return copy;
+}
+
+void free_cells(Cell *cells)
+{
+    while (cells != NULL) {
+        Cell *next = cells->next;
+        pfree(cells->datum);
+        pfree(cells);
+        cells = next;
+    }
+}

@@ -85,9 +85,10 @@ static void CountWord(WordTable *table, const char *word)
 }
 
 /* The words of a line in small letters, in the current context. */
-static List *SplitWords(const char *line)
+static Cell *SplitWords(const char *line)
 {
-    List *words = NIL;
+    Cell *words = NULL;
+    Cell **end = &words;
     while (*line != '\0') {
         Size length = strcspn(line, " ");
         if (length > 0) {
@@ -95,7 +96,7 @@ static List *SplitWords(const char *line)
             for (char *at = word; *at != '\0'; at++) {
                 *at = (char)tolower((unsigned char)*at);
             }
-            words = lappend(words, word);
+            end = append_cell(end, word);
         }
         line += length + (line[length] == ' ');
     }
@@ -149,6 +150,31 @@ static void ShowWords(const WordTable *table, StringInfo out)
     pfree(entries);
 }
 
+/* The lines of a text, one after the other. What a line needs lies in `per_line`; what is kept of
+ * it is copied into the current context. */
+static void ReadLines(const char *text, MemoryContext per_line, WordTable *table, List **longest,
+                      Cell **fullest)
+{
+    MemoryContext kept = CurrentMemoryContext;
+    while (*text != '\0') {
+        MemoryContextReset(per_line);
+        MemoryContextSwitchTo(per_line);
+        Size length = strcspn(text, "\n");
+        char *line = pchomp(pnstrdup(text, length + (text[length] == '\n')));
+        Cell *words = SplitWords(line);
+        for (const Cell *at = words; at != NULL; at = at->next) {
+            CountWord(table, (const char *)at->datum);
+        }
+        MemoryContextSwitchTo(kept);
+        *longest = KeepLongest(*longest, line);
+        if (count_cells(words) > count_cells(*fullest)) {
+            free_cells(*fullest);
+            *fullest = copy_cells(words);
+        }
+        text += length + (text[length] == '\n');
+    }
+}
+
 void CountWords(const char *text, StringInfo out)
 {
     MemoryContext caller = CurrentMemoryContext;
@@ -156,30 +182,26 @@ void CountWords(const char *text, StringInfo out)
     MemoryContext per_line = AllocSetContextCreate(work, "line", ALLOCSET_SMALL_SIZES);
     WordTable *table = CreateWordTable(work);
     List *longest = NIL;
+    Cell *fullest = NULL;
     MemoryContextSwitchTo(work);
-    while (*text != '\0') {
-        MemoryContextReset(per_line);
-        MemoryContextSwitchTo(per_line);
-        Size length = strcspn(text, "\n");
-        char *line = pchomp(pnstrdup(text, length + (text[length] == '\n')));
-        List *words = SplitWords(line);
-        for (int i = 0; i < list_length(words); i++) {
-            CountWord(table, (const char *)list_nth(words, i));
-        }
-        MemoryContextSwitchTo(work);
-        longest = KeepLongest(longest, line);
-        text += length + (text[length] == '\n');
-    }
+    ReadLines(text, per_line, table, &longest, &fullest);
     ShowWords(table, out);
 
-    /* What is returned outlives the work. */
+    /* What is shown below outlives the work. */
     MemoryContextSwitchTo(caller);
-    List *kept = list_copy_strings(longest);
+    longest = list_copy_strings(longest);
+    fullest = copy_cells(fullest);
     MemoryContextDelete(work);
-    for (int i = 0; i < list_length(kept); i++) {
-        char *line = psprintf("longest %d: %s\n", i + 1, (char *)list_nth(kept, i));
+    for (int i = 0; i < list_length(longest); i++) {
+        char *line = psprintf("longest %d: %s\n", i + 1, (char *)list_nth(longest, i));
         appendStringInfoString(out, line);
         pfree(line);
     }
-    list_free_strings(kept);
+    list_free_strings(longest);
+    appendStringInfoString(out, "fullest:");
+    for (const Cell *at = fullest; at != NULL; at = at->next) {
+        appendStringInfo(out, " %s", (char *)at->datum);
+    }
+    appendStringInfoChar(out, '\n');
+    free_cells(fullest);
 }

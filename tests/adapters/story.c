@@ -125,6 +125,36 @@ static void expect_longest(const char *source, text *expected)
     free(copy);
 }
 
+static int count_words(const char *line, size_t length)
+{
+    int count = 0;
+    for (size_t i = 0; i < length; i++) {
+        count += line[i] != ' ' && (i == 0 || line[i - 1] == ' ');
+    }
+    return count;
+}
+
+static void expect_fullest(const char *source, text *expected)
+{
+    const char *best = "";
+    int most = 0;
+    for (const char *line = source; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        int count = count_words(line, strcspn(line, "\n"));
+        if (count > most) {
+            most = count;
+            best = line;
+        }
+    }
+    put(expected, "fullest:");
+    for (const char *at = best; *at != '\0' && *at != '\n'; at++) {
+        if (*at != ' ') {
+            put(expected, "%s%c", at == best || at[-1] == ' ' ? " " : "",
+                tolower((unsigned char)*at));
+        }
+    }
+    put(expected, "\n");
+}
+
 static char *make_text(uint64_t *state, int lines)
 {
     text made = {0};
@@ -293,6 +323,7 @@ story *story_make(uint64_t seed, int size)
     made->input.text = lines;
     expect_words(lines, &expected);
     expect_longest(lines, &expected);
+    expect_fullest(lines, &expected);
     made->input.expression_count = size / 2;
     const char **expressions = (const char **)calloc((size_t)size / 2 + 1, sizeof(char *));
     for (int i = 0; i < size / 2; i++) {

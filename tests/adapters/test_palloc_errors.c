@@ -10,11 +10,17 @@
 
 /* ------------------------------------------------------------------------------ raise and catch */
 
+static const char *spoil_errno(const char *text)
+{
+    errno = EILSEQ;
+    return text;
+}
+
 static void raise_with_all(int number)
 {
     errno = ENOENT;
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("object %d: %m", number),
-                    errdetail("detail %s", "of it"), errhint("look elsewhere")));
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errdetail("detail %s", spoil_errno("of it")),
+                    errmsg("object %d: %m", number), errhint("look elsewhere")));
 }
 
 START_TEST(test_error__carries_its_fields)
@@ -147,6 +153,7 @@ START_TEST(test_error__handlers_nest)
     PG_CATCH();
     {
         ck_assert_int_eq(geterrcode(), ERRCODE_DATA_EXCEPTION);
+        ck_assert_ptr_eq(CurrentMemoryContext, ErrorContext);
         MemoryContextSwitchTo(top);
         ErrorData *error = CopyErrorData();
         FlushErrorState();

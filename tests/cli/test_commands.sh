@@ -126,6 +126,7 @@ run ration limits --explain
 expect_code 0
 expect_out "<-- smallest"
 expect_out "ordering"
+expect_out "pages     $(getconf PAGESIZE | awk '{ print $1 / 1024 }') KiB, huge pages "
 expect_out "check_interval"
 
 begin "limits reads another machine"
@@ -135,6 +136,7 @@ printf '0::/\n' >machine/proc/self/cgroup
 : >machine/proc/self/mountinfo
 run ration limits --sysroot machine --json
 expect_code 0
+expect_out "\"pages\":{\"page_bytes\":$(getconf PAGESIZE),\"huge\":\""
 expect_out '"available_bytes":536870912,"binding":"MemAvailable"'
 # 0.8 x 512 MiB - 50 MiB, in whole bytes
 expect_out '"limit_bytes":377067929'

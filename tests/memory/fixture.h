@@ -66,6 +66,13 @@ static inline fixture fixture_open(int64_t root_limit, int64_t query_limit, int6
     return world;
 }
 
+/* The same with blocks that are kept as `options` say. */
+static inline void fixture_set_blocks(fixture *world, const rn_blocks_options *options)
+{
+    rn_blocks_close(world->blocks);
+    ck_assert_int_eq(rn_blocks_open(world->retained, options, &world->blocks), RATION_OK);
+}
+
 static inline ration_pool_figures read_pool(ration_pool *pool)
 {
     ration_pool_figures figures;

@@ -17,6 +17,7 @@
 
 #include "memory/pool.h"
 #include "tests/memory/fixture.h"
+#include "tests/memory/resident.h"
 
 #define LIMIT (64 * (int64_t)1024)
 #define OWNERS 3
@@ -310,6 +311,39 @@ START_TEST(test_seccomp__both_refused_later)
 }
 END_TEST
 
+/* ----------------------------------------------------------------------------------------- pages */
+
+/* Nothing that is asked for pages is needed, but to map them. */
+START_TEST(test_seccomp__pages_without_advice)
+{
+    if (!rss_is_ours() || !denied(SYS_madvise, EVERY) || !deny(SYS_mremap, EVERY) ||
+        !deny(SYS_prctl, EVERY)) {
+        return;
+    }
+    const rn_page_features *known = rn_page_features_get();
+    ck_assert(!known->populate && !known->guards && !known->names && !known->huge_advice);
+    fixture world = fixture_open(64 * MIB, INT64_MAX, MIB, false);
+    rn_blocks_options options = {.retain_ms = 1000000, .prefault = true};
+    fixture_set_blocks(&world, &options);
+    rn_slot *slot = open_slot(world.first);
+    static const int64_t sizes[] = {8192, RN_BLOCK_BYTES, MIB, 3 * MIB};
+    void *blocks[RN_COUNT(sizes)];
+    for (size_t i = 0; i < RN_COUNT(sizes); i++) {
+        ck_assert_int_eq(rn_block_acquire(slot, sizes[i], &blocks[i]), RATION_OK);
+        ck_assert_int_eq(resident_bytes_of(blocks[i], sizes[i]), sizes[i]);
+    }
+    ck_assert_ptr_null(rn_block_resize(slot, blocks[2], MIB, 2 * MIB));
+    for (size_t i = 0; i < RN_COUNT(sizes); i++) {
+        rn_block_release(slot, blocks[i], sizes[i]);
+    }
+    rn_blocks_purge(world.blocks);
+    ck_assert(rn_blocks_check(world.blocks));
+    ck_assert_int_eq(resident_bytes_of(blocks[0], 8192), 0); /* in the span that is spared */
+    rn_slot_close(slot);
+    fixture_close(&world);
+}
+END_TEST
+
 int main(void)
 {
 #ifdef RATION_UNGOVERNED
@@ -319,6 +353,7 @@ int main(void)
     tcase_add_loop_test(start, test_seccomp__refused_at_open_is_seq_cst, 0, 3);
     tcase_add_loop_test(start, test_seccomp__refused_at_open_everything_holds, 0, 3);
     tcase_add_test(start, test_seccomp__refused_at_open_is_shown);
+    tcase_add_test(start, test_seccomp__pages_without_advice);
     tcase_set_timeout(start, 300);
     TCase *later = tcase_create("later");
     tcase_add_test(later, test_seccomp__refused_later_is_never_over);
