@@ -190,8 +190,10 @@ static inline Size GetMemoryChunkSpace(const void *pointer)
 {
     return ration_context_chunk_bytes(pointer);
 }
-/* No children, and nothing allocated since it was made or reset. */
-bool MemoryContextIsEmpty(MemoryContext context);
+static inline bool MemoryContextIsEmpty(MemoryContext context)
+{
+    return ration_context_is_empty(context);
+}
 /* A WARNING for what is damaged. */
 void MemoryContextCheck(MemoryContext context);
 /* The tree with the largest 100 children of each context, to stderr. */

@@ -207,6 +207,11 @@ void *repalloc0(void *pointer, Size oldsize, Size size)
 
 /* ------------------------------------------------------------------------------------- contexts */
 
+static ration_slot *palloc_slot_for(MemoryContext parent)
+{
+    return parent == NULL ? ration_palloc_session->slot : ration_context_slot(parent);
+}
+
 static MemoryContext palloc_take_created(ration_status status, MemoryContext context,
                                          const char *name, Size size)
 {
@@ -223,7 +228,7 @@ static MemoryContext palloc_create(MemoryContext parent, ration_context_kind kin
 {
     MemoryContext context = NULL;
     ration_status status =
-        ration_context_create(parent, ration_palloc_session->slot, kind, name, &context);
+        ration_context_create(parent, palloc_slot_for(parent), kind, name, &context);
     return palloc_take_created(status, context, name, 8192);
 }
 
@@ -241,7 +246,7 @@ MemoryContext SlabContextCreate(MemoryContext parent, const char *name, Size blo
     (void)blockSize;
     MemoryContext context = NULL;
     ration_status status =
-        ration_context_create_slab(parent, ration_palloc_session->slot, chunkSize, name, &context);
+        ration_context_create_slab(parent, palloc_slot_for(parent), chunkSize, name, &context);
     return palloc_take_created(status, context, name, chunkSize);
 }
 
@@ -255,28 +260,6 @@ MemoryContext BumpContextCreate(MemoryContext parent, const char *name, Size min
 {
     (void)minContextSize, (void)initBlockSize, (void)maxBlockSize;
     return palloc_create(parent, RATION_CONTEXT_BUMP, name);
-}
-
-/* As many free bytes as a new one of its kind has; "no" when there is no room for that one. */
-bool MemoryContextIsEmpty(MemoryContext context)
-{
-    ration_context_figures figures;
-    ration_context_read(context, &figures);
-    if (ration_context_child(context, NULL) != NULL || figures.blocks != 1) {
-        return false;
-    }
-    MemoryContext fresh = NULL;
-    ration_slot *slot = ration_palloc_session->slot;
-    ration_status status = figures.kind == RATION_CONTEXT_SLAB
-                               ? ration_context_create_slab(NULL, slot, 16, "", &fresh)
-                               : ration_context_create(NULL, slot, figures.kind, "", &fresh);
-    if (status != RATION_OK) {
-        return false;
-    }
-    ration_context_figures empty;
-    ration_context_read(fresh, &empty);
-    ration_context_delete(fresh);
-    return figures.bytes == empty.bytes && figures.free_bytes == empty.free_bytes;
 }
 
 void MemoryContextCheck(MemoryContext context)

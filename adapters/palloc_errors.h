@@ -65,13 +65,19 @@ _Noreturn void ExceptionalCondition(const char *condition, const char *file, int
     abort();
 }
 
+_Noreturn static void palloc_panic(const char *text)
+{
+    char message[80];
+    (void)snprintf(message, sizeof(message), "%s", text);
+    ErrorData lost = {.elevel = PANIC, .message = message};
+    palloc_give_up(&lost);
+}
+
 static ErrorData *palloc_error_in_hand(void)
 {
     ration_palloc *session = ration_palloc_session;
     if (session == NULL || session->depth < 0) {
-        ErrorData none = {.elevel = PANIC};
-        none.message = (char[]){"no error is in hand"};
-        palloc_give_up(&none);
+        palloc_panic("no error is in hand");
     }
     return &session->errors[session->depth];
 }
@@ -79,12 +85,11 @@ static ErrorData *palloc_error_in_hand(void)
 static ErrorData *palloc_push_error(int elevel)
 {
     ration_palloc *session = ration_palloc_session;
-    if (session == NULL || session->depth + 1 == RATION_PALLOC_ERRORS_MAX) {
-        ErrorData lost = {.elevel = PANIC, .context = NULL};
-        lost.message = session == NULL
-                           ? (char[]){"an error before ration_palloc_begin"}
-                           : (char[]){"errors pile up: none was flushed since the last 5"};
-        palloc_give_up(&lost);
+    if (session == NULL) {
+        palloc_panic("an error before ration_palloc_begin");
+    }
+    if (session->depth + 1 == RATION_PALLOC_ERRORS_MAX) {
+        palloc_panic("errors pile up: none was flushed since the last 5");
     }
     session->depth += 1;
     ErrorData *edata = &session->errors[session->depth];

@@ -224,7 +224,9 @@ void rn_blocks_close(rn_blocks *blocks)
     if (!ledger->shared) {
         rn_ledger_set_purge(ledger, NULL, NULL, NULL, NULL);
     }
+    int64_t used_bytes = 0;
     (void)rn_never(rn_blocks_mapped(blocks) != 0);
+    (void)rn_never(!rn_spans_check(&blocks->supply.spans, &used_bytes) || used_bytes != 0);
     rn_blocks_abandon(blocks);
 }
 

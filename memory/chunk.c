@@ -273,8 +273,14 @@ void ration_context_free(void *memory)
     }
 #ifndef RATION_CHECKED
     rn_chunk *chunk = (rn_chunk *)memory - 1;
-    if (RN_LIKELY((chunk->word & 0x3ff) == RN_CHUNK_LIVE)) {
+    uint32_t state = (uint32_t)chunk->word & 0x3ff;
+    if (RN_LIKELY(state == RN_CHUNK_LIVE)) {
         rn_set_free(rn_chunk_set(chunk->word), chunk);
+        return;
+    }
+    if (state == (RN_CHUNK_LIVE | RN_CHUNK_IN_BLOCK)) {
+        ration_context *context = rn_chunk_block(chunk)->context;
+        context->kind->free(context, chunk);
         return;
     }
 #endif

@@ -160,6 +160,7 @@ void rn_context_verify(ration_context *context, const char *call)
     walk_chunks(&look);
     rn_quarantine_verify(&context->quarantine, &look.place);
     rn_quarantine_forget(&context->quarantine);
+    rn_context_resource_end(context, call);
     rn_leaks_end(&look.leaks, &look.place);
     (void)rn_never(!look.holds);
 #else

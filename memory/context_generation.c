@@ -51,27 +51,40 @@ static bool advance(ration_context *context, int64_t bytes)
     return true;
 }
 
-static void *allocate(ration_context *context, size_t raw)
+static inline void *cut(ration_context *context, size_t bytes, size_t raw)
 {
-    if (RN_UNLIKELY(raw > (size_t)(RN_CHUNK_BYTES_MAX - RN_CHUNK_HEAD_BYTES))) {
-        return rn_region_allocate_alone(context, (int64_t)raw);
-    }
-    int64_t bytes = (int64_t)((raw + (size_t)RN_CHUNK_HEAD_BYTES + 15) & ~(size_t)15);
-    if (RN_UNLIKELY(bytes > context->end - context->at) && !advance(context, bytes)) {
-        return NULL;
-    }
     rn_chunk *chunk = (rn_chunk *)(void *)context->at;
+    rn_region_block *block = context->hand;
     context->at += bytes;
+    block->live++;
     rn_unpoison(chunk, sizeof(*chunk) + raw);
     chunk->word =
-        rn_chunk_word(context->hand, (uint32_t)(bytes / 16 - 1), RN_CHUNK_LIVE | RN_CHUNK_IN_BLOCK);
+        rn_chunk_word(block, (uint32_t)(bytes / 16 - 1), RN_CHUNK_LIVE | RN_CHUNK_IN_BLOCK);
     rn_poison(chunk, sizeof(*chunk));
-    context->hand->live++;
     return chunk + 1;
 }
 
+__attribute__((noinline)) static void *allocate_slow(ration_context *context, size_t raw)
+{
+    if (raw > (size_t)(RN_CHUNK_BYTES_MAX - RN_CHUNK_HEAD_BYTES)) {
+        return rn_region_allocate_alone(context, (int64_t)raw);
+    }
+    int64_t bytes = count_chunk((int64_t)raw);
+    return advance(context, bytes) ? cut(context, (size_t)bytes, raw) : NULL;
+}
+
+static void *allocate(ration_context *context, size_t raw)
+{
+    size_t bytes = (raw + (size_t)RN_CHUNK_HEAD_BYTES + 15) & ~(size_t)15;
+    if (RN_UNLIKELY(raw > (size_t)(RN_CHUNK_BYTES_MAX - RN_CHUNK_HEAD_BYTES) ||
+                    bytes > (size_t)(context->end - context->at))) {
+        return allocate_slow(context, raw);
+    }
+    return cut(context, bytes, raw);
+}
+
 /* No chunk of the block is in use. */
-static void retire(ration_context *context, rn_region_block *block)
+__attribute__((noinline)) static void retire(ration_context *context, rn_region_block *block)
 {
     char *start = rn_region_start(context, block);
     if (block == context->hand) {

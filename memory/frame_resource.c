@@ -31,7 +31,9 @@ static void set_at(rn_frame *frame, char *at)
 
 static bool is_newest(const rn_frame *frame, const char *user, size_t bytes)
 {
-    return user + body_bytes(bytes) == frame->hot.at && user > (const char *)frame->newest;
+    const rn_frame_mark *newest = frame->newest;
+    return user + body_bytes(bytes) == frame->hot.at &&
+           (newest->block != frame->block || user > (const char *)newest);
 }
 
 /* Is it the newest large piece, and younger than the newest mark? */
@@ -40,9 +42,14 @@ static bool is_newest_large(const rn_frame *frame, const char *user, size_t alig
     return frame->large != frame->newest->large && user == rn_frame_large_user(frame->large, align);
 }
 
+/* In checked builds the tail begins directly behind what was asked for. */
 static size_t real_bytes(size_t bytes)
 {
+#ifdef RATION_CHECKED
+    return bytes;
+#else
     return rn_step_up(bytes, 16);
+#endif
 }
 
 /* ------------------------------------------------------------------------------- checked builds */

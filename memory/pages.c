@@ -14,8 +14,8 @@
  *    being charged. Reserved space is therefore advised against them, whatever the machine's mode
  *    is, because an administrator can change it at any time. Mappings of their own are charged
  *    whole; those of 2 MiB or more are aligned and advised for huge pages, which makes their first
- *    touch three times as fast, also in mode madvise. The advice keeps the kernel from merging them
- *    with other mappings, so no huge page reaches over an end.
+ *    touch several times cheaper, also in mode madvise. The advice keeps the kernel from merging
+ *    them with other mappings, so no huge page reaches over an end.
  * 3. A feature that is missing costs one failed call when the process first asks, or none.
  *
  * Overcommit. In modes 0 and 1 reserved and committed address space of spans is not accounted
@@ -241,8 +241,8 @@ static void *map_and_trim(int64_t bytes, int64_t align, int protection, int flag
     return pages;
 }
 
-/* Mappings are laid side by side, downwards: the one behind an aligned one is aligned as a rule, and
- * where it is not, the place a little below is free. */
+/* Mappings are laid side by side, downwards: the one behind an aligned one is aligned as a rule,
+ * and where it is not, the place a little below is free. */
 static void *map_aligned(int64_t bytes, int64_t align, int protection, int flags)
 {
     char *pages = (char *)map(NULL, bytes, protection, flags);

@@ -39,26 +39,6 @@ static ration_status acquire(ration_context *context, int64_t bytes, void **out_
     return status;
 }
 
-/* `after` NULL: in front. */
-static void link_block(rn_region_block *block, rn_region_block *after, rn_region_block **list)
-{
-    rn_region_block **place = after != NULL ? &after->next : list;
-    block->previous = after;
-    block->next = *place;
-    if (block->next != NULL) {
-        block->next->previous = block;
-    }
-    *place = block;
-}
-
-static void unlink_block(const rn_region_block *block, rn_region_block **list)
-{
-    *(block->previous != NULL ? &block->previous->next : list) = block->next;
-    if (block->next != NULL) {
-        block->next->previous = block->previous;
-    }
-}
-
 static rn_region_block *add_block(ration_context *context, int64_t bytes, rn_region_block **list)
 {
     void *memory = NULL;
@@ -66,8 +46,11 @@ static rn_region_block *add_block(ration_context *context, int64_t bytes, rn_reg
         return NULL;
     }
     rn_region_block *block = (rn_region_block *)memory;
-    *block = (rn_region_block){.bytes = bytes, .context = context};
-    link_block(block, NULL, list);
+    *block = (rn_region_block){.next = *list, .bytes = bytes, .context = context};
+    if (block->next != NULL) {
+        block->next->previous = block;
+    }
+    *list = block;
     publish_bytes(context, bytes, 1);
     rn_poison(block + 1, (size_t)(bytes - RN_REGION_HEAD_BYTES));
     return block;
@@ -75,7 +58,14 @@ static rn_region_block *add_block(ration_context *context, int64_t bytes, rn_reg
 
 static void remove_block(ration_context *context, rn_region_block *block, rn_region_block **list)
 {
-    unlink_block(block, list);
+    if (block->previous != NULL) {
+        block->previous->next = block->next;
+    } else {
+        *list = block->next;
+    }
+    if (block->next != NULL) {
+        block->next->previous = block->previous;
+    }
     int64_t bytes = block->bytes;
     publish_bytes(context, -bytes, -1);
     rn_block_release(context->slot, block, bytes);
@@ -132,22 +122,6 @@ void rn_region_shrink(ration_context *context, rn_region_block *block)
         context->oldest = block->previous;
     }
     remove_block(context, block, &context->blocks);
-}
-
-void rn_region_move(ration_context *context, rn_region_block *block, bool to_front)
-{
-    rn_region_block *after = to_front ? NULL : context->oldest;
-    if (block == after || (to_front && block == context->blocks)) {
-        return;
-    }
-    if (context->oldest == block) {
-        context->oldest = block->previous;
-    }
-    unlink_block(block, &context->blocks);
-    link_block(block, after, &context->blocks);
-    if (!to_front) {
-        context->oldest = block;
-    }
 }
 
 static void give_back_run(ration_context *context)

@@ -3,9 +3,9 @@
  * Inside of contexts, for context*.c and region.c only: blocks of a context, chunks in a block, and
  * what a kind adds.
  *
- *     block:  head (40) | chunk | chunk | .. | free space          head = next, previous, ..
- *     first:  head (40) | the context itself | chunk | ..
- *     alone:  head (40) | one chunk above RN_CHUNK_BYTES_MAX
+ *     block:  head (56) | chunk | chunk | .. | free space          head = next, previous, ..
+ *     first:  head (56) | the context itself | chunk | ..
+ *     alone:  head (56) | one chunk above RN_CHUNK_BYTES_MAX
  *     chunk:  rn_chunk (8) | raw bytes, aligned to 16              bump: raw bytes only, aligned to 8
  *     raw:    front (RN_FRONT_BYTES) | what the caller has | tail  both 0 but in checked builds
  */
@@ -16,7 +16,7 @@
 #include "memory/pool.h"
 #include "memory/sentry.h"
 
-/* Head of every block. 40 bytes: behind it a chunk's header of 8 puts what follows on a multiple
+/* Head of every block. 56 bytes: behind it a chunk's header of 8 puts what follows on a multiple
  * of 16. `next` comes first: blocks are given back in chains (blocks.h). */
 typedef struct rn_region_block {
     struct rn_region_block *next, *previous; /* older, newer */
@@ -25,6 +25,7 @@ typedef struct rn_region_block {
     uint16_t live;  /* chunks in use; kept by slab and generation */
     uint16_t free;  /* slab: offset of the first freed chunk / 16; 0 = none */
     int32_t filled; /* where the last chunk ends, from the block's start; of blocks not in hand */
+    struct rn_region_block *below, *above; /* slab: others with freed chunks */
 } rn_region_block;
 
 #define RN_REGION_HEAD_BYTES ((int64_t)sizeof(rn_region_block))
@@ -55,6 +56,7 @@ struct ration_context {
     rn_region_block *oldest; /* the last of `blocks` that has RN_BLOCK_BYTES */
     rn_region_block *alone;  /* of one chunk each */
     const char *name, *identifier;
+    ration_resource resource; /* ration_context_resource; calls NULL until somebody asks for it */
     int64_t next_bytes;      /* size of the next regular block */
     int64_t bytes_in_blocks; /* read by all */
     int64_t block_count;     /* read by all */
@@ -155,9 +157,6 @@ rn_region_block *rn_region_grow(ration_context *context, int64_t chunk_bytes);
 void rn_region_take_in_hand(ration_context *context, rn_region_block *block, char *at);
 /* Gives one block of the list `blocks` back, which is not in hand. */
 void rn_region_shrink(ration_context *context, rn_region_block *block);
-/* Moves one of the blocks of RN_BLOCK_BYTES, which lie in any order, in front of all others of them,
- * or behind. */
-void rn_region_move(ration_context *context, rn_region_block *block, bool to_front);
 /* Size of the regular block that a chunk which does not fit now is cut from. */
 int64_t rn_region_next_bytes(const ration_context *context, int64_t chunk_bytes);
 /* A block of its own for one chunk; its raw bytes. */
@@ -211,6 +210,8 @@ static inline rn_place rn_context_place(const ration_context *context, const cha
 /* Before chunks go: all are verified, and leaks reported where that was asked for. Checked builds
  * only. */
 void rn_context_verify(ration_context *context, const char *call);
+/* context_resource.c: blocks of the context as a resource end with its memory. The same. */
+void rn_context_resource_end(ration_context *context, const char *call);
 /* `memory`, with this where a header's state should be, is no chunk that can be freed. */
 void rn_context_report_foreign(const void *memory, uint32_t state, const char *call);
 

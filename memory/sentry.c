@@ -66,9 +66,11 @@ static uint64_t mix(const void *raw, uint64_t value)
     return x ^ x >> 29;
 }
 
+/* In the seal, and in every byte of the canary, the highest bit is set: 0 and letters, which are
+ * what is written by mistake, never leave them as they were. */
 static uint64_t seal(const void *raw, uint64_t word, unsigned bits)
 {
-    return word | mix(raw, word) >> (64 - bits) << (64 - bits);
+    return word | (mix(raw, word) | UINT64_C(1) << 63) >> (64 - bits) << (64 - bits);
 }
 
 static bool is_sealed(const void *raw, uint64_t word, unsigned bits)
@@ -96,7 +98,6 @@ static void close_record(const void *raw)
     rn_poison(raw, RN_FRONT_BYTES);
 }
 
-/* No byte of it is 0 or a letter: those are what is written by mistake. */
 static uint64_t canary(const void *raw, uint64_t first)
 {
     return mix(raw, ~first) | UINT64_MAX / 255 * 0x80;
@@ -120,6 +121,23 @@ static uint64_t live_bytes(record found)
 static uint32_t live_stack(record found)
 {
     return (uint32_t)(found.first >> CHUNK_BITS & STACK_MASK);
+}
+
+static uint32_t buried_stack(record found)
+{
+    return (uint32_t)(found.second & STACK_MASK);
+}
+
+static uint32_t buried_end(record found)
+{
+    return (uint32_t)(found.second >> RN_STACK_BITS & STACK_MASK);
+}
+
+/* Seals are short: that the stack is one makes it sure. */
+static bool is_stack(uint32_t stack)
+{
+    const uintptr_t *frames;
+    return rn_stack_frames(stack, &frames) > 0;
 }
 
 static uint64_t buried_bytes(record found)
@@ -220,11 +238,13 @@ void rn_chunk_expect(const void *user, const char *call)
     }
     const void *raw = rn_chunk_raw(user);
     record found = load_record(raw);
-    if (is_live(raw, found) || is_buried(raw, found)) {
+    bool buried =
+        is_buried(raw, found) && (buried_stack(found) == 0 || is_stack(buried_stack(found)));
+    if (is_live(raw, found) || buried) {
         close_record(raw);
         return;
     }
-    if (is_sealed(raw, found.first, SEAL_BITS) && live_bytes(found) != 0) {
+    if (is_sealed(raw, found.first, SEAL_BITS) && is_stack(live_stack(found))) {
         report_underflow(raw, found, NULL, call);
     }
     rn_alarm_add(&alarm, "ration: foreign free: %p is no chunk", user);
@@ -320,9 +340,8 @@ void *rn_chunk_disarm(void *user, const rn_place *place)
     void *raw = rn_chunk_raw(user);
     record found = load_record(raw);
     if (is_buried(raw, found)) {
-        report_double_free(user, buried_bytes(found), place, place->call,
-                           (uint32_t)(found.second & STACK_MASK),
-                           (uint32_t)(found.second >> RN_STACK_BITS & STACK_MASK));
+        report_double_free(user, buried_bytes(found), place, place->call, buried_stack(found),
+                           buried_end(found));
     }
     rn_chunk_verify_live(user, place);
     return raw;
@@ -434,8 +453,7 @@ void rn_chunk_verify_buried(const void *raw, const rn_place *place)
     if (find_write(user, verified, &first, &last)) {
         begin_report(&alarm, "write after free to a chunk", user, bytes, place);
         add_bytes(&alarm, user, first, last, bytes);
-        rn_alarm_abort(&alarm, place->call, (uint32_t)(found.second & STACK_MASK),
-                       (uint32_t)(found.second >> RN_STACK_BITS & STACK_MASK));
+        rn_alarm_abort(&alarm, place->call, buried_stack(found), buried_end(found));
     }
     rn_poison(raw, RN_FRONT_BYTES + verified);
 }

@@ -172,12 +172,13 @@ __attribute__((noinline)) uint32_t rn_stack_here(int skip)
 
 size_t rn_stack_frames(uint32_t stack, const uintptr_t **out_frames)
 {
-    if (stack == 0 || stack >= ARENA_WORDS) {
+    size_t count = stack == 0 || stack >= rn_load(&arena_used) ? 0 : (size_t)(arena[stack] >> 32);
+    if (count > FRAMES_MAX) { /* no identity: a damaged record */
         return 0;
     }
     _Static_assert(sizeof(uintptr_t) == sizeof(uint64_t), "a frame is a word");
     *out_frames = (const uintptr_t *)&arena[stack + NODE_HEAD_WORDS];
-    return (size_t)(arena[stack] >> 32);
+    return count;
 }
 
 /* The main program is known to the loader by the name it was called by, which may be no path. */

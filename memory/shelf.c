@@ -48,7 +48,7 @@ void rn_shelf_forget_taken(rn_slot *slot)
     }
     ration_pool *pool = rn_slot_pool(slot);
     int64_t floor = rn_load(&slot->hot.floor);
-    slot->taken_bytes = 0;
+    rn_store(&slot->taken_bytes, 0);
     rn_store(&slot->hot.used, rn_slot_counted(slot) - bytes);
     rn_slot_set_granted(slot, slot->granted_bytes - bytes);
     rn_store(&slot->hot.floor, floor == INT64_MAX ? INT64_MAX : rn_add(floor, -bytes));
@@ -89,16 +89,28 @@ int64_t rn_shelf_clear(rn_slot *slot, bool retain)
         ration_shelf *shelf = &slot->hot.shelves[which];
         int64_t count =
             ledger->membarrier ? rn_load_acquire(&shelf->count) : rn_load_seq_cst(&shelf->count);
-        for (int64_t at = rn_load(&shelf->base); at < count; at++) {
+        int64_t base = rn_load(&shelf->base);
+        RN_POINT("shelf.read");
+        for (; base < count; base++) {
             ledger->keep(ledger->purge_argument, rn_slot_pool(slot),
-                         slot->cells[which][at & (RN_SHELF_CELLS - 1)], rn_shelf_bytes(which),
+                         slot->cells[which][base & (RN_SHELF_CELLS - 1)], rn_shelf_bytes(which),
                          retain);
             bytes += rn_shelf_bytes(which);
         }
-        rn_store(&shelf->base, count);
+        rn_store_release(&shelf->base, base);
     }
-    slot->taken_bytes += RN_GOVERNED ? bytes : 0;
+    rn_store(&slot->taken_bytes, slot->taken_bytes + (RN_GOVERNED ? bytes : 0));
     return bytes;
+}
+
+void rn_shelf_orphan(rn_slot *slot)
+{
+    for (int which = 0; which < RN_SHELVES; which++) {
+        ration_shelf *shelf = &slot->hot.shelves[which];
+        rn_store(&shelf->count, RN_MAX(rn_load(&shelf->count), rn_load(&shelf->base)));
+    }
+    (void)rn_shelf_clear(slot, true);
+    rn_shelf_forget_taken(slot);
 }
 
 /* Has it lain there long enough? Looking is what makes it older. */

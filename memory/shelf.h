@@ -74,11 +74,12 @@ static inline bool rn_shelf_put(rn_slot *slot, int which, void *block)
 {
     ration_shelf *shelf = &slot->hot.shelves[which];
     int64_t count = rn_load(&shelf->count);
-    if (count - rn_load(&shelf->base) >= rn_shelf_room(which) ||
+    if (count - rn_load_acquire(&shelf->base) >= rn_shelf_room(which) ||
         rn_load(&slot->hot.floor) == INT64_MAX) {
         return false;
     }
     slot->cells[which][count & (RN_SHELF_CELLS - 1)] = block;
+    RN_POINT("shelf.filled");
     bool shut;
     if (RN_LIKELY(slot->hot.ordering == 0)) {
         rn_store_release(&shelf->count, count + 1);
@@ -106,6 +107,9 @@ static inline bool rn_shelf_holds(const rn_slot *slot)
 int64_t rn_shelf_clear(rn_slot *slot, bool retain);
 /* What was taken is no longer counted as the slot's. Its owner, under the lock. */
 void rn_shelf_forget_taken(rn_slot *slot);
+/* In the child of a fork, under the lock: empties the shelves of a slot whose owner may be gone in
+ * the middle of a take. */
+void rn_shelf_orphan(rn_slot *slot);
 /* Gives back to the system what has lain on the shelves of all slots for `age_ns` at least (0: all)
  * as seen by calls of this. Under the lock. Cost: a walk over all slots; a barrier when there is
  * something. Returns the bytes. */

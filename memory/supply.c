@@ -62,7 +62,7 @@ void *rn_supply_resize(rn_supply *supply, void *block, int64_t old_bytes, int64_
         guard_end(block, old_bytes);
         return NULL;
     }
-    rn_unpoison(block, (size_t)old_bytes);
+    rn_open(block, (size_t)old_bytes); /* the contents move with it */
     void *moved =
         rn_pages_resize(block, rn_add(old_bytes, guard_bytes()), rn_add(new_bytes, guard_bytes()));
     if (moved == NULL) {

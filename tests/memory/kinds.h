@@ -66,6 +66,17 @@ static inline void check_context(const place *here, const ration_context *contex
     ck_assert(!RN_GOVERNED || rn_slot_used(here->slot) == ration_context_bytes(context, true));
 }
 
+/* What is in chunks, free, or overhead is all there is. */
+static inline void check_free_bytes(const ration_context *context, int64_t chunk_bytes)
+{
+    ration_context_figures figures;
+    ration_context_read(context, &figures);
+    ck_assert_int_eq(figures.kind, context->kind->id);
+    ck_assert_int_eq(figures.bytes, chunk_bytes + figures.free_bytes +
+                                        figures.blocks * RN_REGION_HEAD_BYTES +
+                                        context->kind->struct_bytes);
+}
+
 static inline void free_piece(piece *at)
 {
     check_piece(at);

@@ -104,7 +104,7 @@ static inline void walk_step(const walk *how, walk_block *blocks, int *count, ui
 {
     uint64_t random = rn_random(state);
     int choice = (int)(random % 8);
-    size_t bytes = (size_t)((random >> 8) % (how->bytes_max >> (random >> 40) % 12));
+    size_t bytes = (size_t)((random >> 8) % ((how->bytes_max >> (random >> 40) % 12) + 1));
     if (*count == 0 || (choice < 4 && *count < WALK_BLOCKS)) {
         walk_block *entry = &blocks[*count];
         size_t align = (size_t)1 << (random >> 50) % 13;

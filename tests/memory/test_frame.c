@@ -409,6 +409,36 @@ START_TEST(test_frame__newest_piece_is_given_back)
 }
 END_TEST
 
+#ifndef RATION_CHECKED
+/* A mark whose cell lies in the room at the end of a block, directly behind a piece. */
+START_TEST(test_frame__a_piece_before_a_mark_is_never_the_newest)
+{
+    place here = open_place(INT64_MAX);
+    ration_frame *frame = open_frame(&here);
+    ration_resource *resource = ration_frame_resource(frame);
+    for (int lap = 0; lap < 3; lap++) {
+        while (frame->end - frame->at > 16) {
+            take(frame, 16);
+        }
+        ration_block last = take_block(resource, 16, 8);
+        ck_assert_ptr_eq(frame->at, frame->end);
+        ration_marker marker = ration_frame_mark(frame);
+        ration_resource_deallocate(resource, last, 8);
+        ration_block again = take_block(resource, 16, 8);
+        ck_assert_ptr_ne(again.memory, last.memory);
+        ration_resource_deallocate(resource, again, 8); /* alone in its block */
+        ck_assert_ptr_eq(take_block(resource, 16, 8).memory, again.memory);
+        ration_marker later = ration_frame_mark(frame);
+        ck_assert(ration_frame_rollback(frame, later));
+        ck_assert(ration_frame_rollback(frame, marker));
+        take(frame, 16);
+    }
+    ration_frame_close(frame);
+    close_place(&here);
+}
+END_TEST
+#endif
+
 START_TEST(test_frame__newest_large_piece_is_given_back)
 {
     place here = open_place(INT64_MAX);
@@ -637,6 +667,7 @@ int main(void)
 #ifdef RATION_CHECKED
     tcase_add_test(tests, test_frame__contracts_are_reported);
 #else
+    tcase_add_test(tests, test_frame__a_piece_before_a_mark_is_never_the_newest);
     tcase_add_test(tests, test_frame__stale_markers_are_found_out);
     tcase_add_test(tests, test_frame__counts_an_align_that_is_none);
 #endif

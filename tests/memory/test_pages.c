@@ -251,6 +251,47 @@ START_TEST(test_pages__large_mappings_lie_as_huge_pages_do)
 }
 END_TEST
 
+/* Does /proc/self/smaps show the flag for the mapping of this address? */
+static bool has_flag(const void *address, const char *flag)
+{
+    char line[512], word[8];
+    bool inside = false, found = false;
+    (void)snprintf(word, sizeof(word), " %s ", flag);
+    FILE *file = fopen("/proc/self/smaps", "r");
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        unsigned long long from, to;
+        if (sscanf(line, "%llx-%llx ", &from, &to) == 2) {
+            inside = from <= (uintptr_t)address && (uintptr_t)address < to;
+        } else if (inside && strncmp(line, "VmFlags:", 8) == 0) {
+            found = found || strstr(line, word) != NULL;
+        }
+    }
+    ck_assert_int_eq(fclose(file), 0);
+    return found;
+}
+
+START_TEST(test_pages__advice_follows_the_size)
+{
+    const rn_page_features *known = rn_page_features_get();
+    if (!known->huge_advice || getenv("CK_TIMEOUT_MULTIPLIER") != NULL) {
+        return; /* valgrind lays maps of its own */
+    }
+    char *reserved = reserve(MIB, page);
+    ck_assert(has_flag(reserved, "nh"));
+    unreserve(reserved, MIB);
+    char *pages = (char *)rn_pages_map(MIB);
+    ck_assert(!has_flag(pages, "hg"));
+    ck_assert(has_flag(pages, "nh") == (known->huge == RN_HUGE_ALWAYS));
+    pages = (char *)rn_pages_resize(pages, MIB, 5 * MIB);
+    ck_assert(has_flag(pages, "hg"));
+    rn_pages_unmap(pages, 5 * MIB);
+    pages = (char *)rn_pages_map(3 * MIB);
+    ck_assert(has_flag(pages, "hg"));
+    rn_pages_unmap(pages, 3 * MIB);
+}
+END_TEST
+
 /* _i: whether the guard is a mapping of its own. */
 START_TEST(test_pages__guard_traps)
 {
@@ -321,6 +362,7 @@ int main(void)
     tcase_add_test(tests, test_pages__trimming_that_fails_leaves_nothing);
     tcase_add_test(tests, test_pages__resize_keeps_what_is_in_them);
     tcase_add_test(tests, test_pages__large_mappings_lie_as_huge_pages_do);
+    tcase_add_test(tests, test_pages__advice_follows_the_size);
     tcase_add_test(tests, test_pages__guard_is_lifted);
     tcase_add_test(tests, test_pages__shared_with_own_in_front);
     tcase_add_test_raise_signal(tests, test_pages__trap_until_committed, SIGSEGV);

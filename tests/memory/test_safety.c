@@ -219,33 +219,29 @@ START_TEST(test_safety__underflow)
 END_TEST
 
 /* Only tools that see reads find these. */
+static void count_errors(void *argument)
+{
+    act_on_stage(argument);
+#ifdef RN_MEMCHECK
+    _exit(VALGRIND_COUNT_ERRORS > 0 ? 0 : 3); /* or with what valgrind was told to */
+#endif
+}
+
 START_TEST(test_safety__read_after_free_and_behind)
 {
-    void (*acts[])(stage *) = {read_freed, read_behind};
-    for (size_t i = 0; i < RN_COUNT(acts); i++) {
+    void (*acts[])(stage *) = {read_behind, read_freed};
+    size_t count = _i == RATION_CONTEXT_BUMP ? 1 : RN_COUNT(acts);
+    if (!reads_are_seen()) {
+        puts("skipped: neither AddressSanitizer nor valgrind");
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
         misdeed what = {acts[i], (ration_context_kind)_i, 0, "", "", NULL};
-        if (acts[i] == read_freed && _i == RATION_CONTEXT_BUMP) {
-            continue;
-        }
-#if defined(RN_ASAN)
         last_words words;
-        listen_to(&words, act_on_stage, &what);
-        ck_assert_msg(by_sanitizer(&words), "%s: %s", kind_names[_i], words.text);
-#elif defined(RN_MEMCHECK)
-        if (!rn_under_valgrind()) {
-            puts("skipped: neither AddressSanitizer nor valgrind");
-            return;
-        }
-        stage here = {.kind = what.kind};
-        open_stage(&here);
-        unsigned before = VALGRIND_COUNT_ERRORS;
-        VALGRIND_DISABLE_ERROR_REPORTING;
-        what.act(&here);
-        VALGRIND_ENABLE_ERROR_REPORTING;
-        ck_assert_uint_gt(VALGRIND_COUNT_ERRORS, before);
-#else
-        (void)what;
-#endif
+        listen_to(&words, count_errors, &what);
+        ck_assert_msg(by_sanitizer(&words) ||
+                          (rn_under_valgrind() && WEXITSTATUS(words.status) != 3),
+                      "%s: %s", kind_names[_i], words.text);
     }
 }
 END_TEST

@@ -311,7 +311,7 @@ START_TEST(test_seccomp__both_refused_later)
 }
 END_TEST
 
-/* ----------------------------------------------------------------------------------------- pages */
+/* ---------------------------------------------------------------------------------------- pages */
 
 /* Nothing that is asked for pages is needed, but to map them. */
 START_TEST(test_seccomp__pages_without_advice)

@@ -1,58 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where blocks lie: vacancy and reuse, alignment, coalescing, spans that come and go; and how long
- * blocks stay that nobody uses. The clock is the test's. */
-#include <signal.h>
+ * Where blocks lie: vacancy and reuse, alignment, coalescing, spans that come and go, also with
+ * many threads at it. */
+#include "tests/memory/block_world.h"
 
-#include "memory/pool.h"
-#include "memory/span.h"
-#include "tests/memory/fixture.h"
-#include "tests/memory/resident.h"
-
-#define KIB ((int64_t)1024)
-#define MS ((int64_t)1000000)
 #define SPAN_BLOCKS 16 /* of 64 KiB */
 
-static int64_t now_ns;
-
-static int64_t read_clock(void)
-{
-    return now_ns;
-}
-
-static const rn_blocks_options decaying = {.retain_ms = 1000, .clock_ns = read_clock};
-static const rn_blocks_options keeping_nothing = {.retain_ms = 0};
-
-static fixture open_world(const rn_blocks_options *options)
-{
-    fixture world = fixture_open(256 * MIB, INT64_MAX, MIB, false);
-    fixture_set_blocks(&world, options);
-    return world;
-}
-
-static void check_all(const fixture *world)
-{
-    check_audit(world);
-    ck_assert(rn_blocks_check(world->blocks));
-}
-
-static char *acquire(rn_slot *slot, int64_t bytes)
-{
-    void *block = NULL;
-    ck_assert_int_eq(rn_block_acquire(slot, bytes, &block), RATION_OK);
-    ck_assert_uint_eq((uintptr_t)block % (uintptr_t)(bytes <= 64 * KIB ? bytes : 4096), 0);
-    return (char *)block;
-}
-
-static void close_world(fixture *world, rn_slot *slot)
-{
-    check_all(world);
-    ck_assert_int_eq(rn_slot_used(slot), 0);
-    rn_slot_close(slot);
-    fixture_close(world);
-}
-
-/* ------------------------------------------------------------------------------------------ spans */
+/* ---------------------------------------------------------------------------------------- spans */
 
 START_TEST(test_spans__one_mapping_and_few_commits_serve_many_blocks)
 {
@@ -240,7 +194,7 @@ START_TEST(test_spans__random_blocks_never_overlap)
     printf("seed=%llu\n", (unsigned long long)seed);
     fixture world = open_world(_i % 2 == 0 ? &decaying : &keeping_nothing);
     rn_pool_set_limit(world.root, 8 * MIB);
-    rn_slot *slot = open_slot(world.first);
+    rn_slot *slot = open_bare_slot(world.first);
     static struct {
         char *memory;
         int64_t bytes;
@@ -286,266 +240,77 @@ START_TEST(test_spans__random_blocks_never_overlap)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------ chains */
+/* Threads take, fill and give back blocks under a limit that has no room for all of them, while one
+ * purges and lets time pass. What a thread wrote is still there when it gives back. */
+enum { WORKERS = 4 };
 
-static void *make_chain(rn_slot *slot, int count, void **out_last)
+typedef struct worker {
+    rn_slot *slot;
+    rn_blocks *blocks;
+    uint64_t seed;
+    bool purges;
+} worker;
+
+static void *work(void *argument)
 {
-    void *first = NULL, *last = NULL;
-    for (int i = 0; i < count; i++) {
-        void **block = (void **)(void *)acquire(slot, RN_BLOCK_BYTES);
-        *block = first;
-        last = last == NULL ? block : last;
-        first = block;
+    enum { HELD = 32 };
+    worker *self = (worker *)argument;
+    struct {
+        void *memory;
+        int64_t bytes;
+    } held[HELD] = {{NULL, 0}};
+    for (int64_t step = scaled(20000); step > 0; step--) {
+        int at = (int)pick(&self->seed, HELD);
+        if (self->purges && step % 200 == 0) {
+            rn_blocks_tick(self->blocks);
+        }
+        if (self->purges && step % 1000 == 0) {
+            rn_blocks_purge(self->blocks);
+        }
+        if (held[at].memory != NULL) {
+            ck_assert_ptr_eq(*(void **)held[at].memory, &held[at]);
+            rn_block_release(self->slot, held[at].memory, held[at].bytes);
+            held[at].memory = NULL;
+            continue;
+        }
+        held[at].bytes = rn_block_round((8 * KIB) << pick(&self->seed, 5));
+        if (rn_block_acquire(self->slot, held[at].bytes, &held[at].memory) == RATION_OK) {
+            *(void **)held[at].memory = &held[at];
+        }
     }
-    *out_last = last;
-    return first;
+    for (int i = 0; i < HELD; i++) {
+        if (held[i].memory != NULL) {
+            rn_block_release(self->slot, held[i].memory, held[i].bytes);
+        }
+    }
+    return NULL;
 }
 
-START_TEST(test_block__chain_is_kept_whole)
+START_TEST(test_spans__threads_share_them)
 {
-    fixture world = open_world(&decaying);
-    rn_slot *slot = open_slot(world.first);
-    void *last, *other_last;
-    void *first = make_chain(slot, 20, &last);
-    void *other = make_chain(slot, 5, &other_last);
-    rn_block_release_chain(slot, first, last, 20);
-    rn_block_release_chain(slot, other, other_last, 5);
-    rn_block_release_chain(slot, NULL, NULL, 0);
+    rn_blocks_options options = {.retain_ms = _i == 0 ? 1 : 0};
+    fixture world = open_world(&options);
+    rn_pool_set_limit(world.root, 5 * MIB);
+    uint64_t seed = choose_seed(11);
+    pthread_t threads[WORKERS];
+    worker workers[WORKERS];
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i] = (worker){.slot = open_slot(i % 2 == 0 ? world.first : world.second),
+                              .blocks = world.blocks,
+                              .seed = seed + (uint64_t)i,
+                              .purges = i == 0};
+    }
+    start_threads(threads, WORKERS, work, workers, sizeof(workers[0]));
+    for (int i = 0; i < 20; i++) {
+        ck_assert(rn_blocks_check(world.blocks));
+        (void)sched_yield();
+    }
+    join_threads(threads, WORKERS);
     check_all(&world);
-    ck_assert_int_eq(rn_slot_used(slot), 0);
-    ck_assert_int_eq(rn_blocks_mapped(world.blocks), 25 * RN_BLOCK_BYTES);
-    ck_assert_ptr_eq(acquire(slot, RN_BLOCK_BYTES), other); /* the last in is the first out */
-    rn_block_release(slot, other, RN_BLOCK_BYTES);
-    rn_blocks_purge(world.blocks);
-    ck_assert_int_eq(rn_blocks_mapped(world.blocks), 0);
-    close_world(&world, slot);
-}
-END_TEST
-
-START_TEST(test_block__chain_that_may_not_be_kept_goes)
-{
-    for (int cut = 0; cut < 2; cut++) {
-        fixture world = open_world(cut != 0 ? &decaying : &keeping_nothing);
-        rn_slot *slot = open_slot(world.first);
-        void *last;
-        void *first = make_chain(slot, 20, &last);
-        if (cut != 0 && RN_GOVERNED) {
-            rn_pool_set_limit(world.root, 10 * RN_BLOCK_BYTES);
-        }
-        rn_block_release_chain(slot, first, last, 20);
-        check_all(&world);
-        int64_t kept = cut != 0 ? (RN_GOVERNED ? 10 : 20) * RN_BLOCK_BYTES : 0;
-        ck_assert_int_le(rn_blocks_mapped(world.blocks), kept);
-        close_world(&world, slot);
+    for (int i = 1; i < WORKERS; i++) {
+        rn_slot_close(workers[i].slot);
     }
-}
-END_TEST
-
-/* ------------------------------------------------------------------------------------------ resize */
-
-START_TEST(test_block__resize_is_charged_exactly)
-{
-    fixture world = open_world(&decaying);
-    rn_slot *slot = open_slot(world.first);
-    int64_t bytes = 68 * KIB;
-    char *block = acquire(slot, bytes);
-    static const int64_t sizes[] = {100, 400, 3000, 2500, 2044, 2048, 5000, 68, 9000};
-    memset(block, 1, (size_t)bytes);
-    for (size_t i = 0; i < RN_COUNT(sizes); i++) {
-        int64_t wanted = rn_block_round(sizes[i] * KIB);
-        block = (char *)rn_block_resize(slot, block, bytes, wanted);
-        ck_assert_ptr_nonnull(block);
-        ck_assert_int_eq(block[RN_MIN(bytes, wanted) - 1], 1);
-        memset(block, 1, (size_t)wanted);
-        bytes = wanted;
-        ck_assert_int_eq(rn_slot_used(slot), RN_GOVERNED ? bytes : 0);
-        ck_assert_int_eq(rn_blocks_mapped(world.blocks), bytes);
-    }
-    ck_assert_int_eq(rn_slot_prepay(slot, 2 * bytes), RATION_OK); /* drawn from the advance */
-    int64_t used = rn_slot_used(slot);
-    block = (char *)rn_block_resize(slot, block, bytes, 2 * bytes);
-    ck_assert_int_eq(rn_slot_used(slot), used);
-    ck_assert_int_eq(slot->advance_bytes, RN_GOVERNED ? bytes : 0);
-    ck_assert_int_eq(rn_slot_prepay(slot, 0), RATION_OK);
-    rn_block_release(slot, block, 2 * bytes);
-    ck_assert_int_eq(rn_blocks_mapped(world.blocks), 0);
-    close_world(&world, slot);
-}
-END_TEST
-
-/* By a limit (where there are limits), and by the system, charged newly and out of the advance. */
-START_TEST(test_block__resize_refused_changes_nothing)
-{
-    fixture world = open_world(&decaying);
-    rn_slot *slot = open_slot(world.first);
-    char *block = acquire(slot, MIB);
-    memset(block, 7, (size_t)MIB);
-    if (RN_GOVERNED) {
-        ck_assert_ptr_null(rn_block_resize(slot, block, MIB, 512 * MIB));
-    }
-    for (int prepaid = 0; prepaid < 2; prepaid++) {
-        ck_assert_int_eq(rn_slot_prepay(slot, prepaid * 8 * MIB), RATION_OK);
-        int64_t used = rn_slot_used(slot), advance = slot->advance_bytes;
-        rn_pages_fail_after(RN_PAGES_MREMAP, 1, true);
-        ck_assert_ptr_null(rn_block_resize(slot, block, MIB, 4 * MIB));
-        ck_assert_ptr_null(rn_block_resize(slot, block, MIB, MIB / 2));
-        rn_pages_fail_after(RN_PAGES_MREMAP, 0, false);
-        ck_assert_int_eq(rn_slot_used(slot), used);
-        ck_assert_int_eq(slot->advance_bytes, advance);
-        ck_assert_int_eq(rn_blocks_mapped(world.blocks), MIB);
-        ck_assert_int_eq(block[MIB - 1], 7);
-    }
-    ck_assert_int_eq(rn_slot_prepay(slot, 0), RATION_OK);
-    rn_block_release(slot, block, MIB);
-    close_world(&world, slot);
-}
-END_TEST
-
-#ifdef RATION_CHECKED
-/* _i: fresh, grown, shrunk. */
-START_TEST(test_block__end_of_a_large_one_traps)
-{
-    (void)signal(SIGSEGV, SIG_DFL);
-    fixture world = open_world(&decaying);
-    rn_slot *slot = open_slot(world.first);
-    char *block = acquire(slot, MIB);
-    int64_t bytes = _i == 0 ? MIB : _i == 1 ? 3 * MIB : 100 * KIB;
-    block = _i == 0 ? block : (char *)rn_block_resize(slot, block, MIB, bytes);
-    memset(block, 1, (size_t)bytes);
-    *(volatile char *)(block + bytes) = 1;
-}
-END_TEST
-#endif
-
-/* ------------------------------------------------------------------------------------------- decay */
-
-START_TEST(test_blocks__kept_ones_go_when_their_time_is_over)
-{
-    fixture world = open_world(&decaying);
-    rn_slot *slot = open_slot(world.first);
-    char *blocks[40];
-    for (int i = 0; i < 40; i++) {
-        blocks[i] = acquire(slot, 64 * KIB);
-    }
-    for (int i = 0; i < 40; i++) { /* one every 50 ms, and a look at each */
-        rn_block_release(slot, blocks[i], 64 * KIB);
-        now_ns += 50 * MS;
-        rn_blocks_tick(world.blocks);
-        check_all(&world);
-        int64_t kept = rn_blocks_mapped(world.blocks) / (64 * KIB) - (40 - i - 1);
-        int64_t most = RN_MIN(i + 1, 1000 / 50), least = RN_MIN(i + 1, 875 / 50);
-        ck_assert_int_le(kept, most);  /* nothing stays longer than its time .. */
-        ck_assert_int_ge(kept, least); /* .. or goes before 7/8 of it */
-    }
-    now_ns += 1000 * MS;
-    rn_blocks_tick(world.blocks);
-    ck_assert_int_eq(rn_blocks_mapped(world.blocks), 0);
-    ck_assert_int_eq(read_pool(world.root).retained_bytes, 0);
-    ck_assert_int_eq(read_pool(world.retained).granted_bytes, 0);
-    close_world(&world, slot);
-}
-END_TEST
-
-START_TEST(test_blocks__those_used_again_stay)
-{
-    fixture world = open_world(&decaying);
-    rn_slot *slot = open_slot(world.first);
-    char *busy = acquire(slot, 64 * KIB), *idle = acquire(slot, 64 * KIB);
-    rn_block_release(slot, idle, 64 * KIB);
-    for (int i = 0; i < 30; i++) {
-        rn_block_release(slot, busy, 64 * KIB);
-        now_ns += 100 * MS;
-        rn_blocks_tick(world.blocks);
-        ck_assert_ptr_eq(acquire(slot, 64 * KIB), busy);
-    }
-    ck_assert_int_eq(rn_blocks_mapped(world.blocks), 64 * KIB);
-    rn_block_release(slot, busy, 64 * KIB);
-    close_world(&world, slot);
-}
-END_TEST
-
-/* Without a tick: who takes and gives back blocks takes along what is old. */
-START_TEST(test_blocks__old_ones_go_in_passing)
-{
-    fixture world = open_world(&decaying);
-    rn_slot *slot = open_slot(world.first);
-    char *blocks[100];
-    for (int i = 0; i < 100; i++) {
-        blocks[i] = acquire(slot, 64 * KIB);
-    }
-    for (int i = 0; i < 100; i++) {
-        rn_block_release(slot, blocks[i], 64 * KIB);
-    }
-    now_ns += 1001 * MS;
-    ck_assert_int_eq(rn_blocks_mapped(world.blocks), 100 * 64 * KIB);
-    for (int i = 0; i < 60; i++) {
-        rn_block_release(slot, acquire(slot, 8 * KIB), 8 * KIB);
-        check_all(&world);
-    }
-    ck_assert_int_eq(rn_blocks_mapped(world.blocks), 8 * KIB);
-    close_world(&world, slot);
-}
-END_TEST
-
-START_TEST(test_blocks__generations_that_nobody_looked_at)
-{
-    fixture world = open_world(&decaying);
-    rn_slot *slot = open_slot(world.first);
-    char *blocks[30];
-    for (int i = 0; i < 30; i++) {
-        blocks[i] = acquire(slot, 8 * KIB);
-    }
-    rn_pool_set_limit(world.first, 30 * 8 * KIB);
-    for (int i = 0; i < 30; i++) { /* more of them than there are generations, all in their time */
-        rn_block_release(slot, blocks[i], 8 * KIB);
-        now_ns += i % 3 == 0 ? 130 * MS : 0;
-        check_all(&world);
-    }
-    now_ns += 1000 * MS;
-    rn_blocks_tick(world.blocks);
-    ck_assert_int_eq(rn_blocks_mapped(world.blocks), 0);
-    close_world(&world, slot);
-}
-END_TEST
-
-START_TEST(test_blocks__rss_falls_with_them)
-{
-    fixture world = open_world(&decaying);
-    rn_slot *slot = open_slot(world.first);
-    enum { COUNT = 320 }; /* 20 MiB */
-    static char *blocks[COUNT];
-    int64_t start = resident_bytes_now();
-    for (int i = 0; i < COUNT; i++) {
-        blocks[i] = acquire(slot, 64 * KIB);
-        memset(blocks[i], 1, (size_t)(64 * KIB));
-    }
-    ck_assert(!rss_is_ours() || resident_bytes_now() >= start + 20 * MIB - MIB / 4);
-    for (int i = 0; i < COUNT; i++) {
-        rn_block_release(slot, blocks[i], 64 * KIB);
-    }
-    now_ns += 999 * MS;
-    rn_blocks_tick(world.blocks);
-    ck_assert(!rss_is_ours() || resident_bytes_now() >= start + 20 * MIB - MIB / 4);
-    now_ns += MS;
-    rn_blocks_tick(world.blocks);
-    ck_assert(!rss_is_ours() || resident_bytes_now() <= start + MIB / 2);
-    close_world(&world, slot);
-}
-END_TEST
-
-START_TEST(test_blocks__prefault_makes_fresh_ones_resident)
-{
-    for (int prefault = 0; prefault < 2; prefault++) {
-        rn_blocks_options options = {.retain_ms = 0, .prefault = prefault != 0};
-        fixture world = open_world(&options);
-        rn_slot *slot = open_slot(world.first);
-        for (int64_t bytes = 8 * KIB; bytes <= 256 * KIB; bytes *= 2) {
-            char *block = acquire(slot, bytes);
-            ck_assert_int_eq(resident_bytes_of(block, bytes), prefault != 0 ? bytes : 0);
-            rn_block_release(slot, block, bytes);
-        }
-        close_world(&world, slot);
-    }
+    close_world(&world, workers[0].slot);
 }
 END_TEST
 
@@ -560,19 +325,8 @@ int main(void)
     tcase_add_test(tests, test_spans__that_cannot_go_are_used_again);
     tcase_add_test(tests, test_spans__many);
     tcase_add_loop_test(tests, test_spans__random_blocks_never_overlap, 0, 4);
-    tcase_add_test(tests, test_block__chain_is_kept_whole);
-    tcase_add_test(tests, test_block__chain_that_may_not_be_kept_goes);
-    tcase_add_test(tests, test_block__resize_is_charged_exactly);
-    tcase_add_test(tests, test_block__resize_refused_changes_nothing);
-#ifdef RATION_CHECKED
-    tcase_add_loop_test_raise_signal(tests, test_block__end_of_a_large_one_traps, SIGSEGV, 0, 3);
-#endif
-    tcase_add_test(tests, test_blocks__kept_ones_go_when_their_time_is_over);
-    tcase_add_test(tests, test_blocks__those_used_again_stay);
-    tcase_add_test(tests, test_blocks__old_ones_go_in_passing);
-    tcase_add_test(tests, test_blocks__generations_that_nobody_looked_at);
-    tcase_add_test(tests, test_blocks__rss_falls_with_them);
-    tcase_add_test(tests, test_blocks__prefault_makes_fresh_ones_resident);
+    tcase_add_loop_test(tests, test_spans__threads_share_them, 0, 2);
+    tcase_set_timeout(tests, 120);
     Suite *suite = suite_create("memory/spans");
     suite_add_tcase(suite, tests);
     return run_suite(suite);

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Chunks of every kind of context: alignment, the way back to the context, sizes, what no limit may
+ * refuse; and the forms of reset. */
+#include <setjmp.h>
+
+#include "tests/memory/kinds.h"
+
+#define KINDS 3
+
+static const ration_context_kind kinds[KINDS] = {RATION_CONTEXT_BUMP, RATION_CONTEXT_SET,
+                                                 RATION_CONTEXT_GENERATION};
+
+static ration_context *create_one(place *here, ration_context *parent, ration_context_kind kind)
+{
+    ration_context *context = NULL;
+    ck_assert_int_eq(ration_context_create(parent, &here->slot->hot, kind, "chunks", &context),
+                     RATION_OK);
+    return context;
+}
+
+/* ----------------------------------------------------------------------------------- alignment */
+
+START_TEST(test_chunk__is_aligned_as_asked)
+{
+    static const size_t sizes[] = {0, 1, 24, 100, 5000, 20000, 70000, 300000};
+    place here = open_place(INT64_MAX);
+    for (int k = 0; k < KINDS; k++) {
+        ration_context *context = create_one(&here, NULL, kinds[k]);
+        for (size_t align = 1; align <= 64 * 1024; align *= 2) {
+            for (size_t i = 0; i < RN_COUNT(sizes); i++) {
+                char *memory = (char *)ration_context_allocate_aligned(context, sizes[i], align);
+                ck_assert_ptr_nonnull(memory);
+                ck_assert_uint_eq((uintptr_t)memory % align, 0);
+                memset(memory, (int)i, sizes[i]);
+                (void)ration_context_allocate(context, 40);
+            }
+        }
+        ck_assert(ration_context_check(context));
+        ration_context_delete(context);
+    }
+    close_place(&here);
+}
+END_TEST
+
+START_TEST(test_chunk__keeps_contents_and_alignment)
+{
+    place here = open_place(INT64_MAX);
+    for (int k = 1; k < KINDS; k++) {
+        ration_context *context = create_one(&here, NULL, kinds[k]);
+        for (size_t align = 1; align <= 64 * 1024; align *= 8) {
+            unsigned char *memory =
+                (unsigned char *)ration_context_allocate_aligned(context, 10, align);
+            size_t had = 10;
+            memset(memory, 7, had);
+            for (size_t bytes = 20; bytes < 400000; bytes = bytes * 3 + 1) {
+                memory = (unsigned char *)ration_context_reallocate(memory, bytes);
+                ck_assert_ptr_nonnull(memory);
+                ck_assert_uint_eq((uintptr_t)memory % align, 0);
+                for (size_t i = 0; i < had; i++) {
+                    ck_assert_uint_eq(memory[i], 7);
+                }
+                memset(memory, 7, bytes);
+                had = bytes;
+                ck_assert_ptr_eq(ration_context_of(memory), context);
+                ck_assert_uint_ge(ration_context_chunk_bytes(memory), bytes + 8);
+            }
+            for (size_t bytes = had / 2; bytes > 0; bytes /= 5) {
+                memory = (unsigned char *)ration_context_reallocate(memory, bytes);
+                ck_assert_uint_eq((uintptr_t)memory % align, 0);
+                for (size_t i = 0; i < bytes; i++) {
+                    ck_assert_uint_eq(memory[i], 7);
+                }
+            }
+            ck_assert(ration_context_check(context));
+            ration_context_free(memory);
+        }
+        ck_assert(ration_context_check(context));
+        ration_context_delete(context);
+    }
+    close_place(&here);
+}
+END_TEST
+
+START_TEST(test_chunk__impossible_alignments_have_a_status)
+{
+    place here = open_place(INT64_MAX);
+    for (int k = 0; k < KINDS; k++) {
+        ration_context *context = create_one(&here, NULL, kinds[k]);
+        ck_assert_ptr_null(ration_context_allocate_aligned(context, 8, 128 * 1024));
+        ck_assert_int_eq(ration_context_status(context), RATION_INVALID_ARGUMENT);
+        static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 64, SIZE_MAX / 2, SIZE_MAX / 4};
+        for (size_t i = 0; i < RN_COUNT(sizes); i++) {
+            ration_context_reset(context);
+            ck_assert_ptr_null(ration_context_allocate_aligned(context, sizes[i], 64));
+            ck_assert_int_eq(ration_context_status(context), RATION_NO_MEMORY);
+        }
+        ration_context_delete(context);
+    }
+    close_place(&here);
+}
+END_TEST
+
+/* Random chunks, aligned and not, freed and grown in any order; contents are looked at each time. */
+START_TEST(test_chunk__random_alignments)
+{
+    place here = open_place(INT64_MAX);
+    uint64_t state = (uint64_t)_i + 31;
+    printf("seed=%d\n", _i);
+    ration_context *context = create_one(&here, NULL, kinds[1 + _i % 2]);
+    struct {
+        unsigned char *bytes;
+        size_t count, align;
+    } live[64] = {{NULL, 0, 0}};
+    for (int step = 0; step < 6000; step++) {
+        size_t at = (size_t)(rn_hash_word(7, state++) % RN_COUNT(live));
+        size_t count = (size_t)(rn_hash_word(7, state++) % (step % 50 == 0 ? 90000 : 700));
+        for (size_t i = 0; i < live[at].count; i++) {
+            ck_assert_uint_eq(live[at].bytes[i], at);
+        }
+        if (live[at].bytes == NULL) {
+            live[at].align = (size_t)1 << rn_hash_word(7, state++) % 13;
+            live[at].bytes = ration_context_allocate_aligned(context, count, live[at].align);
+        } else if (rn_hash_word(7, state++) % 3 == 0) {
+            ration_context_free(live[at].bytes);
+            live[at].bytes = NULL;
+            count = 0;
+        } else {
+            live[at].bytes = ration_context_reallocate(live[at].bytes, count);
+        }
+        ck_assert_uint_eq((uintptr_t)live[at].bytes % RN_MAX(live[at].align, 1), 0);
+        live[at].count = count;
+        memset(live[at].bytes == NULL ? (void *)&count : live[at].bytes, (int)at,
+               live[at].bytes == NULL ? 0 : count);
+        ck_assert(step % 500 != 0 || ration_context_check(context));
+    }
+    ration_context_delete(context);
+    close_place(&here);
+}
+END_TEST
+
+/* ----------------------------------------------------------------------------------- unchecked */
+
+#ifndef RATION_UNGOVERNED
+START_TEST(test_chunk__unchecked_passes_a_limit)
+{
+    place here = open_place(64 * KIB);
+    for (int k = 0; k < KINDS; k++) {
+        ration_context *context = create_one(&here, NULL, kinds[k]);
+        while (ration_context_allocate(context, 1000) != NULL) {
+        }
+        ck_assert_int_eq(ration_context_status(context), RATION_QUERY_LIMIT);
+        char *memory = NULL;
+        for (int i = 0; i < 200; i++) {
+            memory = (char *)ration_context_allocate_unchecked(context, 1000);
+            ck_assert_ptr_nonnull(memory);
+            memset(memory, 1, 1000);
+        }
+        ck_assert_int_gt(read_pool(here.world.first).charged_bytes, 200 * 1000);
+        ck_assert_int_gt(read_pool(here.world.first).unchecked_bytes, 100 * 1000);
+        ck_assert_ptr_null(ration_context_allocate(context, 20000));
+        ration_context_delete(context);
+        ck_assert_int_eq(read_pool(here.world.first).charged_bytes, 0);
+        check_audit(&here.world);
+    }
+    close_place(&here);
+}
+END_TEST
+#endif
+
+/* --------------------------------------------------------------------------------------- resets */
+
+static char order[64];
+
+static void note(void *argument)
+{
+    order[strlen(order)] = *(const char *)argument;
+}
+
+START_TEST(test_context__forms_of_reset)
+{
+    place here = open_place(INT64_MAX);
+    ration_context *top = create_one(&here, NULL, RATION_CONTEXT_SET);
+    ration_context *left = create_one(&here, top, RATION_CONTEXT_BUMP);
+    ration_context *leaf = create_one(&here, left, RATION_CONTEXT_GENERATION);
+    ration_context *right = create_one(&here, top, RATION_CONTEXT_SET);
+    ration_context *all[] = {top, left, leaf, right};
+    ration_context_callback callbacks[4][4];
+    static char names[] = "tlfr";
+    for (int round = 0; round < 4; round++) {
+        memset(order, 0, sizeof(order));
+        for (size_t i = 0; i < (round < 2 ? 4 : 1); i++) {
+            callbacks[round][i] = (ration_context_callback){.call = note, .argument = &names[i]};
+            ration_context_on_reset(all[i], &callbacks[round][i]);
+            ck_assert_ptr_nonnull(ration_context_allocate(all[i], 30000));
+            ck_assert(!ration_context_is_empty(all[i]));
+        }
+        if (round == 0) {
+            ration_context_reset_only(top);
+            ck_assert_str_eq(order, "t");
+            ck_assert_int_eq(ration_context_bytes(top, false), 8 * KIB);
+            ck_assert_int_gt(ration_context_bytes(leaf, false), 30000);
+            ration_context_reset_children(top);
+            ck_assert_str_eq(order, "trfl");
+            ck_assert_ptr_eq(ration_context_child(top, NULL), right);
+            ck_assert_int_eq(ration_context_bytes(top, true), 4 * 8 * KIB);
+        } else if (round == 1) {
+            ration_context_delete_children(top);
+            ck_assert_str_eq(order, "rfl");
+            ck_assert_ptr_null(ration_context_child(top, NULL));
+            ck_assert_int_gt(ration_context_bytes(top, false), 30000);
+        } else {
+            ration_context_reset(top);
+            ck_assert_str_eq(order, round == 2 ? "tt" : "t");
+            ck_assert(ration_context_is_empty(top));
+        }
+    }
+    ration_context_delete(top);
+    close_place(&here);
+}
+END_TEST
+
+static jmp_buf way_out;
+
+static void leave(void *argument)
+{
+    note(argument);
+    longjmp(way_out, 1);
+}
+
+/* A callback that leaves by longjmp has run; the others run at the next attempt. */
+START_TEST(test_context__callbacks_may_leave)
+{
+    place here = open_place(INT64_MAX);
+    ration_context *top = create_one(&here, NULL, RATION_CONTEXT_SET);
+    ration_context *child = create_one(&here, top, RATION_CONTEXT_SET);
+    static char names[] = "abc";
+    ration_context_callback callbacks[] = {{.call = note, .argument = &names[0]},
+                                           {.call = leave, .argument = &names[1]},
+                                           {.call = note, .argument = &names[2]}};
+    memset(order, 0, sizeof(order));
+    for (size_t i = 0; i < 3; i++) {
+        ration_context_on_reset(child, &callbacks[i]);
+    }
+    if (setjmp(way_out) == 0) {
+        ration_context_delete(top);
+        ck_abort_msg("the callback did not leave");
+    }
+    ck_assert_str_eq(order, "cb");
+    ck_assert_ptr_eq(ration_context_parent(child), top);
+    ck_assert_ptr_nonnull(ration_context_allocate(child, 100));
+    ration_context_delete(top);
+    ck_assert_str_eq(order, "cba");
+    close_place(&here);
+}
+END_TEST
+
+START_TEST(test_context__identifier_is_forgotten_by_a_reset)
+{
+    place here = open_place(INT64_MAX);
+    ration_context *context = create_one(&here, NULL, RATION_CONTEXT_SET);
+    char *text = (char *)ration_context_allocate(context, 20);
+    memcpy(text, "select 1", 9);
+    ration_context_set_identifier(context, text);
+    ration_context_figures figures;
+    ration_context_read(context, &figures);
+    ck_assert_str_eq(figures.name, "chunks: select 1");
+    ration_context_reset(context);
+    ration_context_read(context, &figures);
+    ck_assert_str_eq(figures.name, "chunks");
+    ck_assert_int_eq(figures.blocks, 1);
+    ration_context_delete(context);
+    close_place(&here);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tests = tcase_create("chunk");
+    tcase_add_test(tests, test_chunk__is_aligned_as_asked);
+    tcase_add_test(tests, test_chunk__keeps_contents_and_alignment);
+    tcase_add_test(tests, test_chunk__impossible_alignments_have_a_status);
+    tcase_add_loop_test(tests, test_chunk__random_alignments, 0, 4);
+#ifndef RATION_UNGOVERNED
+    tcase_add_test(tests, test_chunk__unchecked_passes_a_limit);
+#endif
+    tcase_add_test(tests, test_context__forms_of_reset);
+    tcase_add_test(tests, test_context__callbacks_may_leave);
+    tcase_add_test(tests, test_context__identifier_is_forgotten_by_a_reset);
+    tcase_set_timeout(tests, 60);
+    Suite *suite = suite_create("memory/chunks");
+    suite_add_tcase(suite, tests);
+    return run_suite(suite);
+}
