@@ -177,7 +177,8 @@ void print_row(const char *name, double value, const char *unit, double against,
  * ours its own is, but for figures that may be nothing (MiB). */
 void print_jobs(const char *setting, const char *unit, const job *jobs, size_t count,
                 const double *values);
-/* A figure of PostgreSQL, measured elsewhere: beside ours without a ratio. */
+/* A figure of PostgreSQL's contexts, 16.1 as a library or 15.20 in a backend, that was measured on
+ * another machine (a virtual one, AMD Zen 4): beside ours without a ratio. */
 void print_published(const char *setting, const char *version, double value, const char *unit,
                      double ours);
 /* The jobs of one loop for all rivals. */

@@ -19,6 +19,11 @@ ration_status ration_call_guard_row(ration_guard *guard, int64_t bytes)
     return ration_guard_row(guard, bytes);
 }
 
+void *ration_call_context_allocate(ration_context *context, size_t bytes)
+{
+    return ration_context_allocate(context, bytes);
+}
+
 size_t ration_call_guard_bytes(void)
 {
     return sizeof(ration_guard);

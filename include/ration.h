@@ -174,7 +174,7 @@ typedef struct ration_slot {
     int64_t floor; /* a release that lands below it takes credit home; INT64_MAX while draining */
     int32_t ordering; /* 0 = membarrier supplies the store-load order, 1 = seq_cst; fixed at open */
     int32_t shelves_used;
-    ration_shelf shelves[3]; /* blocks at hand; the library's alone */
+    ration_shelf shelves[5]; /* blocks at hand; the library's alone */
 } ration_slot;
 
 /* Slow paths of the two inline functions below; not to be called directly. */
@@ -529,6 +529,11 @@ RATION_NODISCARD static inline ration_status ration_guard_row(ration_guard *guar
  * aborts (memory/README.md has the table). */
 typedef struct ration_context ration_context;
 
+/* The beginning of every context: the library's function for its kind. */
+typedef struct ration_context_head {
+    void *(*allocate)(ration_context *context, size_t bytes);
+} ration_context_head;
+
 /* How a context allocates. */
 typedef enum ration_context_kind {
     RATION_CONTEXT_BUMP,      /* no headers, no free: given up by reset or delete only */
@@ -561,7 +566,10 @@ ration_context_create_slab(ration_context *parent, ration_slot *slot, size_t chu
                            const char *name, ration_context **out_context);
 /* `bytes` aligned to 16 (bump: 8), or NULL when a block was refused: ration_context_status says
  * why. Zero bytes give a valid pointer. */
-RATION_PUBLIC void *ration_context_allocate(ration_context *context, size_t bytes);
+static inline void *ration_context_allocate(ration_context *context, size_t bytes)
+{
+    return ((const ration_context_head *)(const void *)context)->allocate(context, bytes);
+}
 RATION_PUBLIC void *ration_context_allocate_zero(ration_context *context, size_t bytes);
 /* Aligned to `align`, a power of two up to 64 KiB. Costs up to `align` bytes more. Slabs only up to
  * 16. */
@@ -661,6 +669,7 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_call_slot_try_charge(ration_
 RATION_PUBLIC void ration_call_slot_release(ration_slot *slot, int64_t bytes);
 RATION_NODISCARD RATION_PUBLIC ration_status ration_call_guard_row(ration_guard *guard,
                                                                    int64_t bytes);
+RATION_PUBLIC void *ration_call_context_allocate(ration_context *context, size_t bytes);
 /* What to allocate for a guard, aligned to 8: sizeof(ration_guard) of the library that is loaded.
  */
 RATION_PUBLIC size_t ration_call_guard_bytes(void);

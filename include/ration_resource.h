@@ -154,8 +154,8 @@ RATION_PUBLIC void ration_owned_free(ration_owned *owned);
 /* --------------------------------------------------------------------- blocks, context and heap */
 
 /* Whole blocks of pages, charged to the slot: 8, 16, 32 or 64 KiB, larger ones in pages, which
- * reallocate by moving pages, not bytes. Aligned to any power of two up to a page. Slots of one
- * query may free each other's blocks. Lives in the slot. No figures. */
+ * reallocate by moving pages, not bytes. Align up to 64 KiB, of larger ones up to RATION_ALIGN_MAX.
+ * Slots of one query may free each other's blocks. Lives in the slot. No figures. */
 RATION_PUBLIC ration_resource *ration_slot_blocks(ration_slot *slot);
 
 /* A context as a resource: what it allocates lives until it is deallocated (bump contexts:

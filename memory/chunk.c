@@ -16,6 +16,7 @@
 
 #include "memory/poison.h"
 #include "memory/region.h"
+#include "memory/set.h"
 
 /* ----------------------------------------------------------------------------------- allocation */
 
@@ -44,18 +45,14 @@ static void *allocate_raw(ration_context *context, size_t bytes)
         return NULL;
     }
     bytes += (size_t)RN_ARMS_BYTES;
-    void *raw = context->allocate(context, bytes);
-    return raw == NULL && empty_quarantine(context) ? context->allocate(context, bytes) : raw;
+    void *raw = context->kind->allocate(context, bytes);
+    return raw == NULL && empty_quarantine(context) ? context->kind->allocate(context, bytes) : raw;
 }
 
-void *ration_context_allocate(ration_context *context, size_t bytes)
+void *rn_context_allocate_armed(ration_context *context, size_t bytes)
 {
-#ifdef RATION_CHECKED
     void *raw = allocate_raw(context, bytes);
     return raw == NULL ? NULL : rn_chunk_arm(raw, bytes);
-#else
-    return context->allocate(context, bytes);
-#endif
 }
 
 void *ration_context_allocate_zero(ration_context *context, size_t bytes)
@@ -99,7 +96,7 @@ static void *allocate_aligned_bump(ration_context *context, size_t bytes, size_t
         gap = count_gap(context->at, align);
     }
     if (gap > 0) {
-        void *filler = context->allocate(context, gap);
+        void *filler = context->kind->allocate(context, gap);
         (void)rn_chunk_arm(filler, gap - (size_t)RN_ARMS_BYTES);
     }
     return ration_context_allocate(context, bytes);
@@ -275,7 +272,7 @@ void ration_context_free(void *memory)
     rn_chunk *chunk = (rn_chunk *)memory - 1;
     uint32_t state = (uint32_t)chunk->word & 0x3ff;
     if (RN_LIKELY(state == RN_CHUNK_LIVE)) {
-        rn_set_free(rn_chunk_set(chunk->word), chunk);
+        rn_set_push(rn_chunk_set(chunk->word), chunk);
         return;
     }
     if (state == (RN_CHUNK_LIVE | RN_CHUNK_IN_BLOCK)) {

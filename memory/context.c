@@ -14,13 +14,6 @@
  *
  * Bytes that a guard handed to a context are direct bytes of its slot's pool, not of its slot: the
  * guard may be on another thread.
- *
- * Peeking. Another thread may read a slot's tree while its owner works (ration_query_peek). The
- * owner says `tree_busy`, then looks at `tree_shut`, around the few stores that change links; who
- * peeks holds the ledger's lock, says `tree_shut`, passes the barrier of a recall, and waits until
- * the owner is not busy. By the barrier (recall.c has the argument) either the owner saw
- * `tree_shut` and waits for the lock, or who peeks sees `tree_busy`. No lock is asked for between
- * enter and leave, so the wait ends as soon as the owner is run.
  */
 #include "memory/context.h"
 
@@ -38,14 +31,6 @@
 #endif
 
 /* ----------------------------------------------------------------------------------------- tree */
-
-void rn_context_wait(rn_slot *slot)
-{
-    rn_context_leave(slot);
-    rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(slot));
-    rn_ledger_lock(ledger); /* until who peeks lets go of it */
-    rn_ledger_unlock(ledger);
-}
 
 /* The list that a context without parent, or below `parent`, lies in. */
 static inline ration_context **find_list(const ration_context *context, ration_context *parent)
@@ -187,7 +172,7 @@ static ration_status make_context(rn_slot *slot, const rn_kind *kind, ration_con
     ration_context *context = (ration_context *)(void *)(block + 1);
     *block = (rn_region_block){.bytes = bytes, .context = context};
     memset(context, 0, (size_t)kind->struct_bytes);
-    context->allocate = kind->allocate;
+    context->head.allocate = RN_ARMS_BYTES > 0 ? rn_context_allocate_armed : kind->allocate;
     context->kind = kind;
     context->slot = slot;
     context->bytes_in_blocks = bytes;

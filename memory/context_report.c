@@ -10,7 +10,6 @@
 #include "memory/context.h"
 
 #include <inttypes.h>
-#include <sched.h>
 
 #include "memory/pool.h"
 #include "memory/region.h"
@@ -83,11 +82,9 @@ void ration_context_read(const ration_context *context, ration_context_figures *
 size_t rn_slot_peek(rn_slot *slot, ration_context_figures *figures, size_t capacity)
 {
     size_t count = 0;
-    rn_store(&slot->tree_shut, 1);
+    rn_context_shut(slot);
     if (rn_ledger_pass_barrier(rn_pool_ledger(rn_slot_pool(slot)))) {
-        while (rn_load_acquire(&slot->tree_busy) != 0) {
-            sched_yield();
-        }
+        rn_context_await_leave(slot);
         for (const ration_context *root = slot->contexts; root != NULL; root = root->next) {
             for (const ration_context *at = root; at != NULL; at = find_next(at, root)) {
                 if (count < capacity) {
@@ -97,7 +94,7 @@ size_t rn_slot_peek(rn_slot *slot, ration_context_figures *figures, size_t capac
             }
         }
     }
-    rn_store_release(&slot->tree_shut, 0);
+    rn_context_open(slot);
     return count;
 }
 

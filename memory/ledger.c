@@ -12,7 +12,9 @@
  * others). Fixed at open, in every slot; `ration limits --explain` shows it.
  *
  * fork: handlers hold the locks of all ledgers while the process is copied, so that the child finds
- * them whole. In the child no other thread exists: what its slots had published and was not covered
+ * them whole. It is copied page by page while its threads run, so what owners change without the
+ * lock is brought to rest first, by the barrier of a recall: shelves are emptied, and nobody is in
+ * the middle of the links of contexts. In the child no other thread exists: what its slots had published and was not covered
  * is taken back, idle credit goes home and the queue is emptied; bytes that were charged stay
  * charged until whoever owns them gives them back or closes. The registration for membarrier is
  * inherited. The handlers are registered before main, so that those of the host, registered later,
@@ -32,6 +34,8 @@
 
 #include "base/heap.h"
 #include "memory/shared.h"
+#include "memory/shelf.h"
+#include "memory/tree.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define UNDER_TSAN true
@@ -84,11 +88,46 @@ void rn_ledger_free(rn_ledger *ledger, void *memory, size_t bytes)
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 static rn_ledger *all; /* of this process; under all_lock */
 
+static void for_each_slot(rn_ledger *ledger, void (*call)(rn_slot *slot))
+{
+    ration_pool *root = (ration_pool *)rn_link_get(&ledger->root);
+    for (ration_pool *pool = root; pool != NULL; pool = rn_pool_next(pool, root)) {
+        rn_walk walk;
+        for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL; slot = rn_walk_next(&walk)) {
+            call(slot);
+        }
+    }
+}
+
+static void close_slot(rn_slot *slot)
+{
+    slot->shelf_floor = rn_load(&slot->hot.floor);
+    rn_slot_shut(rn_pool_ledger(rn_slot_pool(slot)), slot);
+    rn_context_shut(slot);
+}
+
+static void bring_to_rest(rn_slot *slot)
+{
+    (void)rn_shelf_clear(slot, true);
+    rn_context_await_leave(slot);
+}
+
+static void reopen_slot(rn_slot *slot)
+{
+    rn_store(&slot->hot.floor, slot->shelf_floor);
+    rn_slot_set_granted(slot, slot->granted_bytes);
+    rn_context_open(slot);
+}
+
 static void lock_all(void)
 {
     pthread_mutex_lock(&all_lock);
     for (rn_ledger *ledger = all; ledger != NULL; ledger = ledger->sibling) {
         pthread_mutex_lock(&ledger->lock);
+        for_each_slot(ledger, close_slot);
+        if (rn_ledger_pass_barrier(ledger)) {
+            for_each_slot(ledger, bring_to_rest);
+        }
     }
 }
 
@@ -100,10 +139,20 @@ static void unlock_all(void)
     pthread_mutex_unlock(&all_lock);
 }
 
+static void go_on_in_parent(void)
+{
+    for (rn_ledger *ledger = all; ledger != NULL; ledger = ledger->sibling) {
+        for_each_slot(ledger, reopen_slot);
+    }
+    unlock_all();
+}
+
 /* With the lock held, and no other thread alive. */
 static void take_credit_home(rn_slot *slot)
 {
     rn_ticket_leave(slot);
+    rn_shelf_orphan(slot);
+    rn_context_open(slot);
     int64_t used = RN_MIN(rn_slot_counted(slot), slot->granted_bytes);
     int64_t credit = slot->granted_bytes - used;
     rn_store(&slot->hot.used, used);
@@ -139,7 +188,7 @@ static void go_on_in_child(void)
 
 __attribute__((constructor)) static void install_fork_handlers(void)
 {
-    int failed = pthread_atfork(lock_all, unlock_all, go_on_in_child);
+    int failed = pthread_atfork(lock_all, go_on_in_parent, go_on_in_child);
     (void)rn_never(failed != 0);
 }
 

@@ -36,7 +36,8 @@ typedef struct rn_ledger rn_ledger;
 #endif
 
 #define RN_SLOT_CLOSED INT64_MIN /* in slot.limit while a recall reads */
-#define RN_SHELVES 3
+#define RN_SHELVES 5
+#define RN_SHELF_CONTEXTS 4
 #define RN_SHELF_CELLS 8 /* a power of two */
 #define RN_POOL_NAME_BYTES 64
 #define RN_POOL_PATH_BYTES 96 /* as much of it as a refusal keeps */
@@ -97,7 +98,7 @@ typedef struct rn_slot {
     int64_t tree_busy;           /* owner writes: links of `contexts` and below are being changed */
     int64_t tree_shut;           /* under the lock: somebody reads them (context.c) */
     ration_context *contexts; /* without parent, newest first; of the process that has the slot */
-    ration_resource blocks; /* ration_slot_blocks */
+    ration_resource blocks;   /* ration_slot_blocks */
     rn_no no; /* the last refusal; written under the lock, read by rn_slot_refusal */
     rn_ticket ticket;
 } rn_slot;
@@ -177,13 +178,20 @@ static inline int64_t rn_slot_counted(const rn_slot *slot)
 {
     return rn_load(&slot->hot.used);
 }
+/* Bytes of one block of a shelf: 8, 16, 32, 64 KiB, and the 8 KiB of a small context. */
+static inline int64_t rn_shelf_bytes(int which)
+{
+    return (int64_t)8192 << (which == RN_SHELF_CONTEXTS ? 0 : which);
+}
 /* In blocks on its shelves, which serve nobody. Any thread. */
 static inline int64_t rn_slot_shelved(const rn_slot *slot)
 {
-    const ration_shelf *shelves = slot->hot.shelves;
-    return (rn_load(&shelves[0].count) - rn_load(&shelves[0].base)) * 8 * 1024 +
-           (rn_load(&shelves[1].count) - rn_load(&shelves[1].base)) * 64 * 1024 +
-           (rn_load(&shelves[2].count) - rn_load(&shelves[2].base)) * 8 * 1024;
+    int64_t bytes = 0;
+    for (int which = 0; which < RN_SHELVES; which++) {
+        const ration_shelf *shelf = &slot->hot.shelves[which];
+        bytes += (rn_load(&shelf->count) - rn_load(&shelf->base)) * rn_shelf_bytes(which);
+    }
+    return bytes;
 }
 /* Charged by the slot right now, without what lies on its shelves or was taken off them. Any thread; exact but for what its
  * owner and who clears its shelves do at this moment. */

@@ -236,11 +236,12 @@ static inline int64_t rn_slot_missing(const rn_slot *slot, int64_t bytes)
     }
     return RN_MAX(missing, 0);
 }
-/* Granted to the slot, in both words that say so. */
+/* Granted to the slot, in both words that say so. An owner who sees a slot open again also sees what
+ * was taken off its shelves while it was closed (shelf.c). */
 static inline void rn_slot_set_granted(rn_slot *slot, int64_t granted_bytes)
 {
     slot->granted_bytes = granted_bytes;
-    rn_store(&slot->hot.limit, granted_bytes);
+    rn_store_release(&slot->hot.limit, granted_bytes);
 }
 /* Charges `bytes`, with nothing published; RATION_OK or the status in `*no`. */
 ration_status rn_slot_charge_locked(rn_slot *slot, int64_t bytes, rn_no *no);

@@ -6,7 +6,7 @@
  *     block:  head (56) | chunk | chunk | .. | free space          head = next, previous, ..
  *     first:  head (56) | the context itself | chunk | ..
  *     alone:  head (56) | one chunk above RN_CHUNK_BYTES_MAX
- *     chunk:  rn_chunk (8) | raw bytes, aligned to 16              bump: raw bytes only, aligned to 8
+ *     chunk:  rn_chunk (8) | raw bytes, aligned to 16          bump: raw bytes only, aligned to 8
  *     raw:    front (RN_FRONT_BYTES) | what the caller has | tail  both 0 but in checked builds
  */
 #ifndef RATION_REGION_H
@@ -15,6 +15,7 @@
 #include "memory/context.h"
 #include "memory/pool.h"
 #include "memory/sentry.h"
+#include "memory/tree.h"
 
 /* Head of every block. 56 bytes: behind it a chunk's header of 8 puts what follows on a multiple
  * of 16. `next` comes first: blocks are given back in chains (blocks.h). */
@@ -45,23 +46,24 @@ typedef struct rn_kind rn_kind;
  *     at <= end, both inside of `hand`
  */
 struct ration_context {
-    char *at, *end;                                         /* free space of the block in hand */
-    rn_region_block *hand;                                  /* new chunks are cut from it */
-    void *(*allocate)(ration_context *context, size_t raw); /* the kind's */
+    ration_context_head head; /* what the caller calls: kind->allocate, or with arms */
+    char *at, *end;           /* free space of the block in hand */
+    rn_region_block *hand;    /* new chunks are cut from it */
     const rn_kind *kind;
     rn_slot *slot;
-    ration_context *parent, *child, *next, *previous; /* links change between enter and leave */
-    ration_context_callback *callbacks;               /* newest first */
+    ration_context *parent, *child, *next,
+        *previous;                      /* links change between enter and leave (tree.h) */
+    ration_context_callback *callbacks; /* newest first */
     rn_region_block *blocks; /* regular ones but the first, newest first, largest in front */
     rn_region_block *oldest; /* the last of `blocks` that has RN_BLOCK_BYTES */
     rn_region_block *alone;  /* of one chunk each */
     const char *name, *identifier;
     ration_resource resource; /* ration_context_resource; calls NULL until somebody asks for it */
-    int64_t next_bytes;      /* size of the next regular block */
-    int64_t bytes_in_blocks; /* read by all */
-    int64_t block_count;     /* read by all */
-    int64_t peak_bytes;      /* read by all */
-    int64_t handed_bytes;    /* direct bytes of the slot's pool that are this context's: anybody
+    int64_t next_bytes;       /* size of the next regular block */
+    int64_t bytes_in_blocks;  /* read by all */
+    int64_t block_count;      /* read by all */
+    int64_t peak_bytes;       /* read by all */
+    int64_t handed_bytes;     /* direct bytes of the slot's pool that are this context's: anybody
                                 adds, the owner takes away; atomic */
     ration_status status;
     bool unchecked; /* what is asked for now must not be refused */
@@ -176,32 +178,6 @@ static inline rn_region_block *rn_region_first(const ration_context *context)
 /* Where the first chunk of a block begins. */
 char *rn_region_start(const ration_context *context, const rn_region_block *block);
 
-/* context.c: may the links of this slot's contexts be changed now? */
-static inline void rn_context_leave(rn_slot *slot)
-{
-    rn_store_release(&slot->tree_busy, 0);
-}
-/* Leaves, and waits until they may. */
-void rn_context_wait(rn_slot *slot);
-static inline void rn_context_enter(rn_slot *slot)
-{
-    for (;;) {
-        int64_t shut;
-        if (RN_LIKELY(slot->hot.ordering == 0)) {
-            rn_store(&slot->tree_busy, 1);
-            rn_keep_order();
-            shut = rn_load_acquire(&slot->tree_shut);
-        } else {
-            rn_exchange_seq_cst(&slot->tree_busy, 1);
-            shut = rn_load_seq_cst(&slot->tree_shut);
-        }
-        if (RN_LIKELY(shut == 0)) {
-            return;
-        }
-        rn_context_wait(slot);
-    }
-}
-
 /* context_check.c */
 static inline rn_place rn_context_place(const ration_context *context, const char *call)
 {
@@ -215,12 +191,13 @@ void rn_context_resource_end(ration_context *context, const char *call);
 /* `memory`, with this where a header's state should be, is no chunk that can be freed. */
 void rn_context_report_foreign(const void *memory, uint32_t state, const char *call);
 
-/* chunk.c: of the whole chunk, header included. */
+/* chunk.c: ration_context_allocate of checked builds. */
+void *rn_context_allocate_armed(ration_context *context, size_t bytes);
+/* Of the whole chunk, header included. */
 int64_t rn_chunk_bytes_of(const rn_chunk *chunk);
 
-/* context_set.c */
+/* set.h, context_set.c */
 int64_t rn_set_class_bytes(uint32_t class);
-void rn_set_free(ration_context *context, rn_chunk *chunk);
 
 /* context_slab.c: `bytes` of the caller's, before the first chunk. */
 void rn_slab_set_chunk(ration_context *context, size_t bytes);

@@ -28,14 +28,10 @@ static ration_status blocks_allocate(ration_resource *resource, size_t bytes, si
     rn_slot *slot = slot_of(resource);
     int64_t rounded = block_bytes(bytes, align);
     void *block = NULL;
-    if (align > (size_t)RN_BLOCK_BYTES) {
+    if (align > (rounded > RN_BLOCK_BYTES ? RATION_ALIGN_MAX : (size_t)RN_BLOCK_BYTES)) {
         return RATION_INVALID_ARGUMENT;
     }
     RN_TRY(rn_block_acquire(slot, rounded, &block));
-    if (rn_align_gap(block, align) != 0) {
-        rn_block_release(slot, block, rounded);
-        return RATION_INVALID_ARGUMENT;
-    }
     *out_block = (ration_block){.memory = block, .bytes = (size_t)rounded};
     return RATION_OK;
 }

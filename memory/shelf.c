@@ -106,10 +106,8 @@ int64_t rn_shelf_clear(rn_slot *slot, bool retain)
 void rn_shelf_orphan(rn_slot *slot)
 {
     for (int which = 0; which < RN_SHELVES; which++) {
-        ration_shelf *shelf = &slot->hot.shelves[which];
-        rn_store(&shelf->count, RN_MAX(rn_load(&shelf->count), rn_load(&shelf->base)));
+        rn_store(&slot->hot.shelves[which].count, rn_load(&slot->hot.shelves[which].base));
     }
-    (void)rn_shelf_clear(slot, true);
     rn_shelf_forget_taken(slot);
 }
 

@@ -94,12 +94,14 @@ static inline bool rn_shelf_put(rn_slot *slot, int which, void *block)
     return RN_LIKELY(!shut) || rn_shelf_settle_put(slot, which, count);
 }
 
-/* Does anything lie on the slot's shelves? Any thread, as of some moment. */
+/* Does anything lie on the slot's shelves? Any thread, as of some moment: of a closed slot, since it
+ * was closed. */
 static inline bool rn_shelf_holds(const rn_slot *slot)
 {
-    return rn_load(&slot->hot.shelves[0].count) != rn_load(&slot->hot.shelves[0].base) ||
-           rn_load(&slot->hot.shelves[1].count) != rn_load(&slot->hot.shelves[1].base) ||
-           rn_load(&slot->hot.shelves[2].count) != rn_load(&slot->hot.shelves[2].base);
+    const ration_shelf *shelves = slot->hot.shelves;
+    return rn_load_seq_cst(&shelves[0].count) != rn_load(&shelves[0].base) ||
+           rn_load_seq_cst(&shelves[1].count) != rn_load(&shelves[1].base) ||
+           rn_load_seq_cst(&shelves[2].count) != rn_load(&shelves[2].base);
 }
 
 /* Takes all blocks off the shelves of a slot that is closed since a barrier, or has no owner any
@@ -107,8 +109,8 @@ static inline bool rn_shelf_holds(const rn_slot *slot)
 int64_t rn_shelf_clear(rn_slot *slot, bool retain);
 /* What was taken is no longer counted as the slot's. Its owner, under the lock. */
 void rn_shelf_forget_taken(rn_slot *slot);
-/* In the child of a fork, under the lock: empties the shelves of a slot whose owner may be gone in
- * the middle of a take. */
+/* In the child of a fork, under the lock: the shelves were cleared before it, and whoever was in the
+ * middle of a take or put is gone; the block is no longer anybody's, but charged. */
 void rn_shelf_orphan(rn_slot *slot);
 /* Gives back to the system what has lain on the shelves of all slots for `age_ns` at least (0: all)
  * as seen by calls of this. Under the lock. Cost: a walk over all slots; a barrier when there is

@@ -128,7 +128,8 @@ static ration_status greedy_allocate(ration_resource *resource, size_t bytes, si
         return RATION_NO_MEMORY;
     }
     self->allocated += 1;
-    *out_block = (ration_block){.memory = self->bytes, .bytes = bytes + self->extra};
+    char *memory = self->bytes + (self->allocated % 2 == 0 ? 0 : sizeof(self->bytes) / 2);
+    *out_block = (ration_block){.memory = memory, .bytes = bytes + self->extra};
     return RATION_OK;
 }
 
@@ -162,6 +163,14 @@ static const ration_resource_calls greedy_calls = {
     .deallocate = greedy_deallocate,
     .resize = greedy_resize,
     .measure = greedy_measure,
+};
+
+/* The same without what may be left out: blocks are what was asked for, and cannot be resized. */
+static const ration_resource_calls plain_calls = {
+    .size = sizeof(plain_calls),
+    .kind = "plain",
+    .allocate = greedy_allocate,
+    .deallocate = greedy_deallocate,
 };
 
 static greedy wants __attribute__((aligned(64)));
@@ -201,6 +210,25 @@ START_TEST(test_charging__the_other_refuses)
     ration_resource_deallocate(resource, block, 8);
     ck_assert_int_eq(rn_slot_used(here.slot), 0);
     ck_assert_int_eq(wants.allocated, wants.freed);
+    ration_charging_close(charging);
+    close_place(&here);
+}
+END_TEST
+
+START_TEST(test_charging__the_other_knows_the_least_it_may)
+{
+    place here = open_place(INT64_MAX);
+    wants = (greedy){.resource = {.calls = &plain_calls}};
+    ration_charging *charging = open_charging(&here, &wants.resource, "plain");
+    ration_resource *resource = ration_charging_resource(charging);
+    ck_assert_ptr_null(read_resource(resource).name);
+    ration_block block = take_block(resource, 1000, 8);
+    ck_assert_int_eq(rn_slot_used(here.slot), governed(1000));
+    ck_assert_int_eq(ration_resource_reallocate(resource, &block, 3000, 8), RATION_OK);
+    ck_assert_int_eq(rn_slot_used(here.slot), governed(3000));
+    ck_assert_int_eq(wants.allocated, 2); /* by a new block */
+    ration_resource_deallocate(resource, block, 8);
+    ck_assert_int_eq(rn_slot_used(here.slot), 0);
     ration_charging_close(charging);
     close_place(&here);
 }
@@ -366,6 +394,7 @@ int main(void)
     tcase_add_test(tests, test_charging__a_limit_refuses_before_anything_is_allocated);
     tcase_add_test(tests, test_charging__real_sizes_are_refused_too);
     tcase_add_test(tests, test_charging__the_other_refuses);
+    tcase_add_test(tests, test_charging__the_other_knows_the_least_it_may);
     tcase_add_test(tests, test_charging__wraps_what_wraps);
     tcase_add_test(tests, test_charging__random_against_figures);
     tcase_add_test(tests, test_charging__survives_every_fault);

@@ -253,6 +253,47 @@ START_TEST(test_frame__newest_large_piece_is_given_back)
 }
 END_TEST
 
+START_TEST(test_frame__large_pieces_resize_or_stay)
+{
+    place here = open_place(8 * MIB);
+    ration_frame *frame = open_frame(&here);
+    ration_resource *resource = ration_frame_resource(frame);
+    ration_block block = take_block(resource, 1000000, 8);
+    memset(block.memory, 3, block.bytes);
+    size_t sizes[] = {1000001, 2000000, 1999990, 90000, 66000, 30000, 100, 0};
+    for (size_t i = 0; i < RN_COUNT(sizes); i++) {
+        ck_assert_int_eq(ration_resource_reallocate(resource, &block, sizes[i], 8), RATION_OK);
+        ck_assert_uint_ge(block.bytes, sizes[i]);
+        ck_assert_int_eq(*(char *)block.memory, 3);
+        ck_assert_int_eq(rn_slot_used(here.slot), governed(ration_frame_bytes(frame)));
+    }
+    ration_frame_reset(frame);
+    block = take_block(resource, 1000000, 32768); /* more than pages keep when they move */
+    memset(block.memory, 4, block.bytes);
+    ck_assert_int_eq(ration_resource_reallocate(resource, &block, 1500000, 32768), RATION_OK);
+    ck_assert_uint_eq((uintptr_t)block.memory % 32768, 0);
+    ck_assert_int_eq(((char *)block.memory)[999999], 4);
+    ration_block before = block;
+    if (RN_GOVERNED) {
+        ck_assert_int_eq(ration_resource_reallocate(resource, &block, 9000000, 32768),
+                         RATION_QUERY_LIMIT);
+        ck_assert_int_eq(ration_resource_allocate(resource, 9000000, 8, &block),
+                         RATION_QUERY_LIMIT);
+    }
+    ck_assert_int_eq(ration_resource_reallocate(resource, &block, (size_t)INT64_MAX, 32768),
+                     RATION_NO_MEMORY);
+    ck_assert_ptr_eq(block.memory, before.memory);
+    ration_frame_reset(frame);
+    block = take_block(resource, 1000000, 8);
+    if (RN_GOVERNED) { /* the pages themselves are refused */
+        ck_assert_int_eq(ration_resource_reallocate(resource, &block, 9000000, 8),
+                         RATION_QUERY_LIMIT);
+    }
+    ration_frame_close(frame);
+    close_place(&here);
+}
+END_TEST
+
 START_TEST(test_frame__random_walk_as_a_resource)
 {
     for (uint64_t seed = 1; seed <= 6; seed++) {
@@ -443,6 +484,7 @@ int main(void)
     tcase_add_test(tests, test_frame__what_is_given_up_strands_nobody);
     tcase_add_test(tests, test_frame__newest_piece_is_given_back);
     tcase_add_test(tests, test_frame__newest_large_piece_is_given_back);
+    tcase_add_test(tests, test_frame__large_pieces_resize_or_stay);
     tcase_add_test(tests, test_frame__random_walk_as_a_resource);
     tcase_add_test(tests, test_frame__survives_every_fault);
 #ifdef RATION_CHECKED

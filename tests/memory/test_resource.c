@@ -42,6 +42,9 @@ START_TEST(test_resource__blocks_are_aligned_up_to_a_page)
     ration_resource_deallocate(blocks, block, 4096);
     ck_assert_int_eq(ration_resource_allocate(blocks, 100, 131072, &block),
                      RATION_INVALID_ARGUMENT);
+    ck_assert_int_eq(ration_resource_allocate(blocks, 100000, 8192, &block),
+                     RATION_INVALID_ARGUMENT);
+    ck_assert_int_eq(rn_slot_used(here.slot), 0);
     close_place(&here);
 }
 END_TEST
@@ -317,6 +320,7 @@ START_TEST(test_resource__owned_blocks_end_with_their_scope)
         taken = ration_owned_take(&given);
         ck_assert_ptr_nonnull(taken.memory);
         ration_owned_free(&given); /* nothing: it was taken */
+        ck_assert_int_eq(ration_owned_allocate(&given, SIZE_MAX, 8), RATION_NO_MEMORY);
     }
     ck_assert_int_eq(read_resource(counted).blocks, 1);
     ration_resource_deallocate(counted, taken, 8);

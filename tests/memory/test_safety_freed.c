@@ -77,6 +77,14 @@ static void write_freed_then_free_others(stage *here)
     free_others(here, 50);
 }
 
+static void write_freed_aligned(stage *here)
+{
+    char *row = allocate_row_aligned(here, (size_t)here->number);
+    free_row(row);
+    write_unseen(row, 50, 1);
+    (void)ration_context_check(here->rows);
+}
+
 static void write_in_free_list(stage *here)
 {
     char *row = allocate_row(here, CHUNK_BYTES);
@@ -192,6 +200,17 @@ START_TEST(test_safety_freed__write_after_free)
 }
 END_TEST
 
+START_TEST(test_safety_freed__write_after_free_of_aligned)
+{
+    ration_context_kind kind = (ration_context_kind)_i;
+    for (int64_t align = 32; align <= 4096 && kind != RATION_CONTEXT_SLAB; align *= 2) {
+        expect_whole_report((misdeed){write_freed_aligned, kind, align,
+                                      "write after free to a chunk: ", "ration_context_check",
+                                      "free_row"});
+    }
+}
+END_TEST
+
 START_TEST(test_safety_freed__write_after_free_in_a_free_list)
 {
     ration_context_kind kind = (ration_context_kind)_i;
@@ -231,6 +250,7 @@ int main(void)
     tcase_add_loop_test(all, test_safety_freed__double_free_of_large_and_aligned, 1, KINDS);
     tcase_add_loop_test(all, test_safety_freed__use_of_what_was_freed, 1, KINDS);
     tcase_add_loop_test(all, test_safety_freed__write_after_free, 1, KINDS);
+    tcase_add_loop_test(all, test_safety_freed__write_after_free_of_aligned, 1, KINDS);
     tcase_add_loop_test(all, test_safety_freed__write_after_free_in_a_free_list, 1, KINDS);
     tcase_add_loop_test(all, test_safety_freed__foreign_free, 1, KINDS);
     tcase_add_test(all, test_safety_freed__free_of_what_cannot_be_freed);

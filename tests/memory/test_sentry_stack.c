@@ -58,6 +58,10 @@ START_TEST(test_sentry_stack__stacks_name_static_functions)
     listen_to(&words, print_stack, &stack);
     ck_assert_ptr_null(strstr(words.text, "stack_one"));
     ck_assert_ptr_nonnull(strstr(words.text, "(stack_two+0x"));
+    stack = stack_two(2);
+    listen_to(&words, print_stack, &stack);
+    ck_assert_ptr_null(strstr(words.text, "(stack_two"));
+    ck_assert_ptr_nonnull(strstr(words.text, "stacks_name_static_functions"));
     stack = 0;
     listen_to(&words, print_stack, &stack);
     ck_assert_str_eq(words.text, "");
