@@ -89,7 +89,7 @@ static void *allocate_aligned_bump(ration_context *context, size_t bytes, size_t
     size_t most = bytes + align + 2 * (size_t)RN_ARMS_BYTES + 8;
     size_t gap = count_gap(context->at, align);
     size_t left = (size_t)(context->end - context->at);
-    if (gap + bytes + (size_t)RN_ARMS_BYTES > left) {
+    if (gap + RN_MAX(bytes + (size_t)RN_ARMS_BYTES, 1) > left) {
         if (most > (size_t)RN_CHUNK_BYTES_MAX || !rn_region_advance(context, (int64_t)most)) {
             return NULL;
         }

@@ -99,6 +99,7 @@ typedef struct rn_slot {
     int64_t tree_shut;           /* under the lock: somebody reads them (context.c) */
     ration_context *contexts; /* without parent, newest first; of the process that has the slot */
     ration_resource blocks;   /* ration_slot_blocks */
+    ration_resource blocks; /* ration_slot_blocks */
     rn_no no; /* the last refusal; written under the lock, read by rn_slot_refusal */
     rn_ticket ticket;
 } rn_slot;
@@ -251,6 +252,18 @@ static inline void rn_slot_draw_unchecked(rn_slot *slot, int64_t bytes)
 #else
     ration_slot_charge(&slot->hot, bytes);
     slot->advance_bytes += bytes;
+#endif
+}
+
+/* The block could not be had: no longer charged. */
+static inline void rn_slot_take_back_draw(rn_slot *slot, int64_t bytes)
+{
+#ifdef RATION_UNGOVERNED
+    (void)slot;
+    (void)bytes;
+#else
+    slot->advance_bytes -= bytes;
+    ration_slot_release(&slot->hot, bytes);
 #endif
 }
 

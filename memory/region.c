@@ -31,6 +31,9 @@ static ration_status acquire(ration_context *context, int64_t bytes, void **out_
     if (status != RATION_OK && context->unchecked && status != RATION_NO_MEMORY) {
         rn_slot_draw_unchecked(context->slot, bytes);
         status = rn_block_acquire(context->slot, bytes, out_memory);
+        if (status != RATION_OK) {
+            rn_slot_take_back_draw(context->slot, bytes);
+        }
     }
     if (status != RATION_OK) {
         context->status = status; /* kept when a later, smaller one fits: several may be asked for

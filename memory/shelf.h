@@ -7,33 +7,19 @@
 
 #include "memory/pool.h"
 
-/* Three per slot: blocks of RN_BLOCK_BYTES_MIN; blocks of RN_BLOCK_BYTES; small contexts, each in
- * its block of RN_BLOCK_BYTES_MIN, ready for use (context.c). */
-#define RN_SHELF_SMALL 0
-#define RN_SHELF_LARGE 1
-#define RN_SHELF_CONTEXTS 2
-
-static inline int64_t rn_shelf_bytes(int which)
-{
-    return which == RN_SHELF_LARGE ? (int64_t)64 * 1024 : (int64_t)8 * 1024;
-}
+/* Five per slot: blocks of 8, 16, 32 and 64 KiB; small contexts, each in its block of 8 KiB, ready
+ * for use (RN_SHELF_CONTEXTS, context.c). */
 static inline int64_t rn_shelf_room(int which)
 {
-    return which == RN_SHELF_LARGE ? 4 : 8;
+    return which == 0 || which == RN_SHELF_CONTEXTS ? 8 : 4;
 }
 
-/* The shelf for blocks of `bytes`; -1 = none, also in a ledger that keeps nothing. */
+/* The shelf for blocks of `bytes`, as from rn_block_round; -1 = none, also in a ledger that keeps
+ * nothing. */
 static inline int rn_shelf_for(const rn_slot *slot, int64_t bytes)
 {
-    if (RN_LIKELY(slot->hot.shelves_used != 0)) {
-        if (bytes == rn_shelf_bytes(RN_SHELF_SMALL)) {
-            return RN_SHELF_SMALL;
-        }
-        if (bytes == rn_shelf_bytes(RN_SHELF_LARGE)) {
-            return RN_SHELF_LARGE;
-        }
-    }
-    return -1;
+    bool any = slot->hot.shelves_used != 0 && bytes <= rn_shelf_bytes(3);
+    return RN_LIKELY(any) ? __builtin_ctzll((uint64_t)bytes) - 13 : -1;
 }
 
 /* Somebody took from the shelf meanwhile, or is about to: does the owner's take of block `count`,
@@ -98,10 +84,12 @@ static inline bool rn_shelf_put(rn_slot *slot, int which, void *block)
  * was closed. */
 static inline bool rn_shelf_holds(const rn_slot *slot)
 {
-    const ration_shelf *shelves = slot->hot.shelves;
-    return rn_load_seq_cst(&shelves[0].count) != rn_load(&shelves[0].base) ||
-           rn_load_seq_cst(&shelves[1].count) != rn_load(&shelves[1].base) ||
-           rn_load_seq_cst(&shelves[2].count) != rn_load(&shelves[2].base);
+    int64_t differ = 0;
+    for (int which = 0; which < RN_SHELVES; which++) {
+        const ration_shelf *shelf = &slot->hot.shelves[which];
+        differ |= rn_load_seq_cst(&shelf->count) ^ rn_load(&shelf->base);
+    }
+    return differ != 0;
 }
 
 /* Takes all blocks off the shelves of a slot that is closed since a barrier, or has no owner any

@@ -68,6 +68,7 @@ static inline void rn_context_await_leave(rn_slot *slot)
 {
     RN_POINT("peek.fenced");
     while (rn_load_seq_cst(&slot->tree_busy) != 0) {
+        RN_POINT("peek.waiting");
         (void)sched_yield();
     }
 }

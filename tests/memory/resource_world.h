@@ -96,7 +96,9 @@ static inline void walk_look(const walk_block *entry, size_t bytes)
 {
     const uint8_t *memory = (const uint8_t *)entry->block.memory;
     for (size_t i = 0; i < bytes; i += i < 64 || i + 64 > bytes ? 1 : 61) {
-        ck_assert_uint_eq(memory[i], entry->pattern);
+        if (memory[i] != entry->pattern) {
+            ck_abort_msg("byte %zu of %zu", i, bytes);
+        }
     }
 }
 

@@ -55,7 +55,7 @@ START_TEST(test_context__costs_one_block)
         ck_assert_str_eq(ration_context_name(context), "one");
         ck_assert_int_eq(ration_context_bytes(context, false), 8 * KIB);
         ck_assert_int_eq(rn_slot_used(here.slot), governed(8 * KIB));
-        for (int i = 0; i < 50; i++) {
+        for (int i = 0; i < 40; i++) {
             ck_assert_ptr_nonnull(ration_context_allocate(context, 100));
         }
         ck_assert_int_eq(ration_context_bytes(context, false), 8 * KIB);
