@@ -222,15 +222,9 @@ size_t ration_context_chunk_bytes(const void *memory)
 static void set_aside(ration_context *context, void *memory, rn_chunk *chunk)
 {
     rn_place place = rn_context_place(context, "ration_context_free");
-    void *front = rn_chunk_disarm(memory, &place);
+    (void)rn_chunk_disarm(memory, &place);
     void *raw = chunk + 1;
-    if (front != raw) { /* the record of an aligned chunk goes where the larger one begins */
-        rn_unpoison(raw, (size_t)((char *)front - (char *)raw) + RN_FRONT_BYTES);
-        memmove(raw, front, RN_FRONT_BYTES);
-        uint64_t bytes = (uint64_t)(rn_chunk_bytes_of(chunk) - RN_CHUNK_HEAD_BYTES - RN_ARMS_BYTES);
-        memcpy(raw, &bytes, sizeof(bytes)); /* all of it is buried */
-    }
-    rn_chunk_bury(raw, &place);
+    rn_chunk_bury_around(raw, memory, &place);
     if (rn_chunk_is_alone(chunk->word)) {
         rn_region_free_alone(context, chunk);
         return;
