@@ -98,8 +98,9 @@ typedef struct rn_slot {
     int64_t tree_busy;           /* owner writes: links of `contexts` and below are being changed */
     int64_t tree_shut;           /* under the lock: somebody reads them (context.c) */
     ration_context *contexts; /* without parent, newest first; of the process that has the slot */
-    ration_resource blocks;   /* ration_slot_blocks */
+
     ration_resource blocks; /* ration_slot_blocks */
+
     rn_no no; /* the last refusal; written under the lock, read by rn_slot_refusal */
     rn_ticket ticket;
 } rn_slot;
