@@ -69,8 +69,9 @@ void world_close(void);
 /* A context of the world's slot. */
 ration_context *world_context(ration_context_kind kind);
 
-/* Everybody is called through pointers, as a shared library's functions are; a frame's are inline.
- */
+/* Everybody is called through pointers, as a shared library's functions are, once a call. Inline
+ * are what is so for users of ration.h, too: frames, and the look at the pointer that a context has
+ * for its allocations. */
 typedef struct rival_calls {
     ration_context *context;
     ration_frame *frame;
@@ -89,7 +90,8 @@ typedef enum rival_style {
     STYLE_PLAIN,
     STYLE_CONTEXT,
     STYLE_FRAME,
-    STYLE_POOL
+    STYLE_POOL,
+    STYLE_FOREIGN /* somebody else's context, in the same field */
 } rival_style;
 
 /* One way to allocate. `name` NULL: not here. */
@@ -117,10 +119,11 @@ ALWAYS_INLINE void *rival_take(const rival_calls *calls, rival_style style, size
     if (style == STYLE_NOTHING) {
         return nothing;
     }
-    void *memory = style == STYLE_CONTEXT ? calls->allocate_in(calls->context, bytes)
-                   : style == STYLE_FRAME ? ration_frame_allocate(calls->frame, bytes)
-                   : style == STYLE_POOL  ? calls->allocate_object(calls->pool)
-                                          : calls->allocate(bytes);
+    void *memory = style == STYLE_CONTEXT   ? ration_context_allocate(calls->context, bytes)
+                   : style == STYLE_FRAME   ? ration_frame_allocate(calls->frame, bytes)
+                   : style == STYLE_POOL    ? calls->allocate_object(calls->pool)
+                   : style == STYLE_FOREIGN ? calls->allocate_in(calls->context, bytes)
+                                            : calls->allocate(bytes);
     if (RN_UNLIKELY(memory == NULL)) {
         stop_bench("refused, where there is room");
     }
@@ -130,7 +133,7 @@ ALWAYS_INLINE void rival_give(const rival_calls *calls, rival_style style, void 
 {
     if (style == STYLE_POOL) {
         calls->free_object(calls->pool, memory);
-    } else if (style == STYLE_PLAIN || style == STYLE_CONTEXT) {
+    } else if (style != STYLE_NOTHING && style != STYLE_FRAME) {
         calls->free(memory);
     }
 }
@@ -138,7 +141,7 @@ ALWAYS_INLINE void rival_give(const rival_calls *calls, rival_style style, void 
 ALWAYS_INLINE void rival_give_all(const rival_calls *calls, rival_style style, void **memory,
                                   size_t count)
 {
-    if (style == STYLE_CONTEXT) {
+    if (style == STYLE_CONTEXT || style == STYLE_FOREIGN) {
         calls->reset(calls->context);
     } else if (style == STYLE_FRAME) {
         ration_frame_reset(calls->frame);
@@ -165,8 +168,9 @@ ALWAYS_INLINE void rival_write(void *memory, size_t bytes)
     IN_STYLE(loop, context, STYLE_CONTEXT)                                                         \
     IN_STYLE(loop, frame, STYLE_FRAME)                                                             \
     IN_STYLE(loop, pool, STYLE_POOL)                                                               \
+    IN_STYLE(loop, foreign, STYLE_FOREIGN)                                                         \
     static void (*const loop##_styles[])(void *, int64_t) = {                                      \
-        loop##_nothing, loop##_plain, loop##_context, loop##_frame, loop##_pool};
+        loop##_nothing, loop##_plain, loop##_context, loop##_frame, loop##_pool, loop##_foreign};
 
 /* ------------------------------------------------------------------------------ memory_rows.c */
 

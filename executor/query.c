@@ -334,16 +334,10 @@ int64_t rn_query_peak(const ration_query *query)
 
 size_t ration_query_peek(ration_query *query, ration_context_figures *figures, size_t capacity)
 {
-    size_t count = 0;
     rn_ledger *ledger = rn_pool_ledger(query->pool);
     pthread_mutex_lock(&query->slots_lock);
     rn_ledger_lock(ledger);
-    for (size_t i = 0; i < RN_QUERY_SLOTS_MAX; i++) {
-        if (query->slots[i] != NULL) {
-            size_t stored = RN_MIN(count, capacity);
-            count += rn_slot_peek(query->slots[i], figures + stored, capacity - stored);
-        }
-    }
+    size_t count = rn_slots_peek(ledger, query->slots, RN_QUERY_SLOTS_MAX, figures, capacity);
     rn_ledger_unlock(ledger);
     pthread_mutex_unlock(&query->slots_lock);
     return count;

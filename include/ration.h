@@ -649,8 +649,8 @@ RATION_PUBLIC void ration_context_report(const ration_context *context, int most
                                          void *argument);
 /* Reads the contexts of all slots of a query, parents before their children, at any time and from
  * any thread, while their owners go on. Stores up to `capacity` and returns how many there are.
- * Cost: the governor's lock, one barrier; an owner who creates or deletes a context meanwhile
- * waits. */
+ * Cost: the governor's lock while all contexts are walked once, one barrier; an owner who creates
+ * or deletes a context meanwhile waits. */
 RATION_PUBLIC size_t ration_query_peek(ration_query *query, ration_context_figures *figures,
                                        size_t capacity);
 /* ration_guard_hand_to_pool, to a context: it gives the bytes back at its reset or delete, and

@@ -321,8 +321,11 @@ static inline void delete_small(ration_context *context)
 
 static void delete_children(ration_context *context)
 {
-    while (context->child != NULL) {
-        delete_leaf(find_first_leaf(context->child));
+    ration_context *at = context;
+    while ((at = find_first_leaf(at)) != context) {
+        ration_context *parent = at->parent;
+        delete_leaf(at);
+        at = parent;
     }
 }
 

@@ -36,7 +36,9 @@ ration_pool *rn_context_pool(const ration_context *context);
 /* `bytes` more of that pool's direct bytes are this context's, which releases them at its reset or
  * delete. Any thread; nobody may delete the context meanwhile. */
 void rn_context_add_handed(ration_context *context, int64_t bytes);
-/* ration_query_peek, for one slot, which may not be closed meanwhile. Under the ledger's lock. */
-size_t rn_slot_peek(rn_slot *slot, ration_context_figures *figures, size_t capacity);
+/* ration_query_peek of these slots (NULL = none), which may not be closed meanwhile. Under the
+ * ledger's lock. */
+size_t rn_slots_peek(rn_ledger *ledger, rn_slot *const *slots, size_t slot_count,
+                     ration_context_figures *figures, size_t capacity);
 
 #endif

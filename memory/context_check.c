@@ -143,10 +143,10 @@ static bool check_one(const ration_context *context)
 
 bool ration_context_check(const ration_context *context)
 {
-    bool holds = check_one(context);
-    for (const ration_context *child = NULL;
-         holds && (child = ration_context_child(context, child)) != NULL;) {
-        holds = ration_context_check(child);
+    bool holds = true;
+    for (const ration_context *at = context; at != NULL && holds;
+         at = rn_context_next(at, context)) {
+        holds = check_one(at);
     }
     return holds;
 }

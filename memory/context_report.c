@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Figures of contexts: ration_context_bytes, _read, _report (their owner), rn_slot_peek (any
+ * Figures of contexts: ration_context_bytes, _read, _report (their owner), rn_slots_peek (any
  * thread).
  *
  * A report needs the largest children of each context and allocates nothing: they are found by
@@ -23,8 +23,7 @@ static int64_t count_bytes(const ration_context *context)
     return rn_load(&context->bytes_in_blocks) + rn_load(&context->handed_bytes);
 }
 
-/* Next of the subtree of `top`, parents before their children; NULL after the last. */
-static const ration_context *find_next(const ration_context *at, const ration_context *top)
+const ration_context *rn_context_next(const ration_context *at, const ration_context *top)
 {
     if (at->child != NULL) {
         return at->child;
@@ -39,13 +38,14 @@ int64_t ration_context_bytes(const ration_context *context, bool with_children)
 {
     int64_t bytes = count_bytes(context);
     const ration_context *at = context;
-    while (with_children && (at = find_next(at, context)) != NULL) {
+    while (with_children && (at = rn_context_next(at, context)) != NULL) {
         bytes += count_bytes(at);
     }
     return bytes;
 }
 
-static void read_all_but_free(const ration_context *context, ration_context_figures *out_figures)
+/* Of the context alone; any thread that may follow its links. */
+static void read_own(const ration_context *context, ration_context_figures *out_figures)
 {
     ration_context_figures figures = {
         .kind = context->kind->id,
@@ -60,42 +60,92 @@ static void read_all_but_free(const ration_context *context, ration_context_figu
         rn_text_put(&name, ": ");
         rn_text_put(&name, context->identifier);
     }
-    for (const ration_context *above = context->parent; above != NULL; above = above->parent) {
-        figures.depth += 1;
-    }
-    for (const ration_context *at = find_next(context, context); at != NULL;
-         at = find_next(at, context)) {
-        figures.below_bytes += count_bytes(at);
-        figures.below += 1;
-    }
     *out_figures = figures;
 }
 
 void ration_context_read(const ration_context *context, ration_context_figures *out_figures)
 {
-    read_all_but_free(context, out_figures);
+    read_own(context, out_figures);
     out_figures->free_bytes =
         (context->end - context->at) +
         (context->kind->free_bytes == NULL ? 0 : context->kind->free_bytes(context));
+    for (const ration_context *above = context->parent; above != NULL; above = above->parent) {
+        out_figures->depth += 1;
+    }
+    for (const ration_context *at = rn_context_next(context, context); at != NULL;
+         at = rn_context_next(at, context)) {
+        out_figures->below_bytes += count_bytes(at);
+        out_figures->below += 1;
+    }
 }
 
-size_t rn_slot_peek(rn_slot *slot, ration_context_figures *figures, size_t capacity)
+/* ----------------------------------------------------------------------------------------- peek */
+
+typedef struct peek {
+    ration_context_figures *figures;
+    size_t capacity;
+    size_t count; /* seen, stored or not */
+} peek;
+
+/* Parents come before children, so a context that is stored has its parent stored. `free_bytes` is
+ * where the parent is among the figures, until all are there. */
+static void peek_at(peek *into, ration_context *context, const ration_context *root)
 {
-    size_t count = 0;
-    rn_context_shut(slot);
-    if (rn_ledger_pass_barrier(rn_pool_ledger(rn_slot_pool(slot)))) {
-        rn_context_await_leave(slot);
-        for (const ration_context *root = slot->contexts; root != NULL; root = root->next) {
-            for (const ration_context *at = root; at != NULL; at = find_next(at, root)) {
-                if (count < capacity) {
-                    read_all_but_free(at, &figures[count]);
-                }
-                count += 1;
-            }
+    const ration_context *parent = context == root ? NULL : context->parent;
+    int64_t above = parent == NULL ? -1 : parent->seen_at;
+    context->seen_at = above;
+    if (into->count < into->capacity) {
+        ration_context_figures *figures = &into->figures[into->count];
+        context->seen_at = (int64_t)into->count;
+        read_own(context, figures);
+        figures->depth = parent == NULL ? 0 : into->figures[above].depth + 1;
+        figures->free_bytes = above;
+    } else if (above >= 0) {
+        into->figures[above].below_bytes += count_bytes(context);
+        into->figures[above].below += 1;
+    }
+    into->count += 1;
+}
+
+/* From the last to the first: what is below a context is complete when its turn comes. */
+static void add_up_below(const peek *of)
+{
+    for (size_t i = RN_MIN(of->count, of->capacity); i-- > 0;) {
+        ration_context_figures *figures = &of->figures[i];
+        if (figures->free_bytes >= 0) {
+            ration_context_figures *above = &of->figures[figures->free_bytes];
+            above->below_bytes += figures->bytes + figures->below_bytes;
+            above->below += 1 + figures->below;
+        }
+        figures->free_bytes = -1;
+    }
+}
+
+size_t rn_slots_peek(rn_ledger *ledger, rn_slot *const *slots, size_t slot_count,
+                     ration_context_figures *figures, size_t capacity)
+{
+    peek into = {.figures = figures, .capacity = capacity};
+    for (size_t i = 0; i < slot_count; i++) {
+        if (slots[i] != NULL) {
+            rn_context_shut(slots[i]);
         }
     }
-    rn_context_open(slot);
-    return count;
+    bool ordered = rn_ledger_pass_barrier(ledger);
+    for (size_t i = 0; i < slot_count; i++) {
+        if (slots[i] != NULL && ordered) {
+            rn_context_await_leave(slots[i]);
+            for (ration_context *root = slots[i]->contexts; root != NULL; root = root->next) {
+                for (const ration_context *at = root; at != NULL; at = rn_context_next(at, root)) {
+                    peek_at(&into, (ration_context *)(uintptr_t)at, root);
+                }
+            }
+        }
+        if (slots[i] != NULL) {
+            rn_context_open(slots[i]);
+        }
+    }
+    add_up_below(&into);
+    return into.count;
 }
 
 /* -------------------------------------------------------------------------------------- report */
@@ -164,7 +214,8 @@ static const ration_context *find_next_largest(const ration_context *parent,
 static report add_up(const ration_context *top)
 {
     report sum = {0};
-    for (const ration_context *at = find_next(top, top); at != NULL; at = find_next(at, top)) {
+    for (const ration_context *at = rn_context_next(top, top); at != NULL;
+         at = rn_context_next(at, top)) {
         ration_context_figures figures;
         ration_context_read(at, &figures);
         add_to(&sum, 1, figures.bytes, figures.free_bytes, figures.blocks);

@@ -58,6 +58,7 @@ struct ration_context {
     rn_region_block *oldest; /* the last of `blocks` that has RN_BLOCK_BYTES */
     rn_region_block *alone;  /* of one chunk each */
     const char *name, *identifier;
+    int64_t seen_at;          /* scratch of who peeks, under the lock */
     ration_resource resource; /* ration_context_resource; calls NULL until somebody asks for it */
     int64_t next_bytes;       /* size of the next regular block */
     int64_t bytes_in_blocks;  /* read by all */
@@ -177,6 +178,10 @@ static inline rn_region_block *rn_region_first(const ration_context *context)
 }
 /* Where the first chunk of a block begins. */
 char *rn_region_start(const ration_context *context, const rn_region_block *block);
+
+/* context_report.c: the next of the subtree of `top`, parents before their children; NULL after the
+ * last. */
+const ration_context *rn_context_next(const ration_context *at, const ration_context *top);
 
 /* context_check.c */
 static inline rn_place rn_context_place(const ration_context *context, const char *call)

@@ -69,15 +69,19 @@ static void find_bounds(void)
     }
 }
 
-/* Frames of a stack with unknown bounds. */
-static size_t walk_tables(uintptr_t *frames, size_t skip)
+/* Frames of a stack with unknown bounds, from the return address `first` on: sanitizers put frames
+ * of their own before it. */
+static size_t walk_tables(uintptr_t first, uintptr_t *frames, size_t skip)
 {
     void *found[FRAMES_MAX + 8];
-    int count = backtrace(found, (int)RN_COUNT(found));
-    size_t first = RN_MIN(skip, 6) + 2; /* this function and who called it are none */
+    size_t count = (size_t)RN_MAX(backtrace(found, (int)RN_COUNT(found)), 0);
+    size_t at = 0;
+    while (at < count && (uintptr_t)found[at] != first) {
+        at += 1;
+    }
     size_t stored = 0;
-    for (size_t i = first; i < (size_t)RN_MAX(count, 0) && stored < FRAMES_MAX; i++) {
-        frames[stored] = (uintptr_t)found[i];
+    for (at += skip; at < count && stored < FRAMES_MAX; at++) {
+        frames[stored] = (uintptr_t)found[at];
         stored += 1;
     }
     return stored;
@@ -166,7 +170,7 @@ __attribute__((noinline)) uint32_t rn_stack_here(int skip)
     uintptr_t frames[FRAMES_MAX];
     size_t stored = (uintptr_t)frame > stack_low && (uintptr_t)frame < stack_high
                         ? walk_frames(frame, frames, (size_t)skip)
-                        : walk_tables(frames, (size_t)skip);
+                        : walk_tables(frame[1], frames, (size_t)skip);
     return stored == 0 ? 0 : store_stack(frames, stored);
 }
 

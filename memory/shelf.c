@@ -8,7 +8,7 @@
  * is resident stays within what is granted), but serves nobody: a limit that needs the bytes gets
  * them, whatever the owner does.
  *
- * A shelf is a stack whose positions never repeat: cells [base, count) are full, cell i is
+ * A shelf is a stack whose bottom only rises: cells [base, count) are full, cell i is
  * cells[i mod 8]. The owner alone writes `count` and the cells. Who holds the lock takes from it by
  * raising `base`, as a recall takes credit by lowering `limit`, with the same barrier (recall.c):
  *
@@ -16,18 +16,21 @@
  *            the lock.
  *     put:   cells[count] = block; count += 1; order; floor INT64_MAX: ask under the lock.
  *     clear: limit = CLOSED, floor = INT64_MAX; barrier; r = count, read once; cells [base, r) are
- *            the clearer's; base = r; limit is opened again.
+ *            the clearer's; base = max(base, r); limit is opened again.
  *
  * Proof. Let S be the clearer's stores to limit and floor, B the point where the barrier orders the
  * owner, R the read of count. A take or put whose last load comes before B in the owner's order has
  * its store to count before B, so R sees it: a block taken is not in [base, r), one put is. One
  * whose last load comes after B sees what S stored, or base = r if the slot was opened again, and
- * asks under the lock, after the clearer. There both go by base alone. R may have seen its store or
- * not: a take of c stands if c >= base (R = c saw it), else the clearer has the block and the owner
- * sets count to c + 1 = base. A put at c was the clearer's if base > c, else the owner withdraws
- * it. At most one operation of the owner is under way, so nothing else can differ. A cell is not
- * overwritten while the clearer reads it: the owner puts at count, at most room - 1 < 8 above the
- * base it has read, and base only grows.
+ * asks under the lock, after the clearer: base is stored before limit is opened, with release, and
+ * loaded after it, with acquire. There both go by base alone. R may have seen its store or not: a
+ * take of c stands if c >= base (R = c saw it), else the clearer has the block and the owner sets
+ * count to c + 1 = base. A put at c was the clearer's if base > c, else the owner withdraws it. At
+ * most one operation of the owner is under way, so nothing else can differ. Between a lost take and
+ * its settling count is base - 1: another clearer finds nothing then, and base stays (lowered to
+ * count, the take would stand, of a block that the first clearer has). A cell is not overwritten
+ * while the clearer reads it: the owner puts at count, at most room - 1 < 8 above the base it has
+ * read, base only grows, and is stored after the cells were read.
  *
  * What was taken is released in the pool's direct bytes, which may so become negative, as a release
  * by another slot does (slot.c): the slot counts it as used until its owner next comes to the lock.
@@ -111,18 +114,17 @@ void rn_shelf_orphan(rn_slot *slot)
     rn_shelf_forget_taken(slot);
 }
 
-/* Has it lain there long enough? Looking is what makes it older. */
+/* Has it lain there long enough? Looking is what makes it older, and a shelf that looks as it did
+ * last time counts as untouched, though its owner may have taken and put as much in between: then
+ * what is in use goes too, once in `age_ns`. */
 static bool is_old(rn_slot *slot, int64_t age_ns, int64_t now_ns)
 {
-    int64_t seen = 0;
-    for (int which = 0; which < RN_SHELVES; which++) {
-        seen += rn_load(&slot->hot.shelves[which].count);
-    }
+    int64_t seen = rn_load(&slot->shelf_puts);
     if (!rn_shelf_holds(slot) || seen != slot->shelf_seen) {
         slot->shelf_seen = seen;
         slot->shelf_seen_ns = now_ns;
     }
-    return rn_shelf_holds(slot) && now_ns - slot->shelf_seen_ns >= age_ns;
+    return rn_shelf_holds(slot) && (age_ns == 0 || now_ns - slot->shelf_seen_ns >= age_ns);
 }
 
 int64_t rn_shelves_clear(rn_ledger *ledger, int64_t age_ns, int64_t now_ns)

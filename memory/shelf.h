@@ -65,6 +65,7 @@ static inline bool rn_shelf_put(rn_slot *slot, int which, void *block)
         return false;
     }
     slot->cells[which][count & (RN_SHELF_CELLS - 1)] = block;
+    rn_store(&slot->shelf_puts, rn_load(&slot->shelf_puts) + 1);
     RN_POINT("shelf.filled");
     bool shut;
     if (RN_LIKELY(slot->hot.ordering == 0)) {

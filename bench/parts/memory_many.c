@@ -75,6 +75,8 @@ static double make_million(const rival *self)
     int64_t start_ns = clock_thread_ns();
     if (self->style == STYLE_CONTEXT) {
         make_in_style(self, STYLE_CONTEXT);
+    } else if (self->style == STYLE_FOREIGN) {
+        make_in_style(self, STYLE_FOREIGN);
     } else if (self->style == STYLE_FRAME) {
         make_in_style(self, STYLE_FRAME);
     } else {

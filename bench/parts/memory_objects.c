@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SAMPLES 100000
+#define SAMPLES 20000 /* more would take the cache that the objects lie in */
 #define WARM_TURNS (8 * LIVE)
 #define QUEUE 1024
 #define OBJECT_BYTES 64
@@ -138,6 +138,8 @@ static quantiles sample_working(rival *self, double clock_ns)
         int64_t start_ns = rn_clock_ns();
         if (self->style == STYLE_CONTEXT) {
             replace_one(self, &calls, STYLE_CONTEXT, drawn);
+        } else if (self->style == STYLE_FOREIGN) {
+            replace_one(self, &calls, STYLE_FOREIGN, drawn);
         } else {
             replace_one(self, &calls, STYLE_PLAIN, drawn);
         }

@@ -74,7 +74,6 @@ void rival_in_context(rival *self, const char *name, ration_context *context)
 {
     *self = (rival){.name = name, .here = true, .style = STYLE_CONTEXT};
     self->calls = (rival_calls){.context = context,
-                                .allocate_in = ration_context_allocate,
                                 .reallocate = ration_context_reallocate,
                                 .free = ration_context_free,
                                 .reset = ration_context_reset};

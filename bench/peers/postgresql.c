@@ -25,7 +25,7 @@ typedef void reset_function(ration_context *context);
 /* Its functions are called as they are, with its context in place of ours: nothing between. */
 static void rival_there(rival *self)
 {
-    *self = (rival){.name = "postgresql", .here = true, .style = STYLE_CONTEXT};
+    *self = (rival){.name = "postgresql", .here = true, .style = STYLE_FOREIGN};
     self->calls =
         (rival_calls){.context = (ration_context *)(void *)AllocSetContextCreate(
                           TopMemoryContext, "bench", ALLOCSET_DEFAULT_SIZES),

@@ -78,6 +78,51 @@ START_TEST(test_sentry_live__more_live_blocks_than_places_are_believed)
 }
 END_TEST
 
+static int64_t forks_left; /* atomic */
+
+static void *come_and_go(void *argument)
+{
+    char *mine = (char *)argument;
+    while (rn_load(&forks_left) > 0) {
+        for (size_t i = 0; i < 100; i++) {
+            rn_live_insert(mine, mine + i, 8, 8, &pool);
+        }
+        for (size_t i = 0; i < 100; i++) {
+            rn_live_take(mine, mine + i, 8, 8, &pool);
+        }
+    }
+    return NULL;
+}
+
+START_TEST(test_sentry_live__threads_and_forks)
+{
+    pthread_t threads[2];
+    rn_store(&forks_left, 100);
+    for (size_t i = 0; i < RN_COUNT(threads); i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, come_and_go, blocks + i * 1000), 0);
+    }
+    for (int i = 0; i < 100; i++) {
+        pid_t child = fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0) { /* another thread may have been inside */
+            rn_live_insert(&pool, blocks + 5000, 8, 8, &pool);
+            rn_live_take(&pool, blocks + 5000, 8, 8, &pool);
+            _exit(rn_live_count(&pool) == 0 ? 0 : 1);
+        }
+        int status = 0;
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_int_eq(status, 0);
+        (void)rn_fetch_add(&forks_left, -1);
+    }
+    for (size_t i = 0; i < RN_COUNT(threads); i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+        ck_assert_int_eq(rn_live_count(blocks + i * 1000), 0);
+        rn_live_close(blocks + i * 1000, &pool);
+    }
+    ck_assert_int_eq(rn_faults(), 0);
+}
+END_TEST
+
 __attribute__((noinline)) static void take_block(void)
 {
     rn_live_insert(&pool, blocks, 100, 16, &pool);
@@ -178,6 +223,7 @@ int main(void)
     tcase_add_test(all, test_sentry_live__live_blocks_come_and_go);
     tcase_add_test(all, test_sentry_live__live_blocks_since_a_mark);
     tcase_add_test(all, test_sentry_live__more_live_blocks_than_places_are_believed);
+    tcase_add_test(all, test_sentry_live__threads_and_forks);
     tcase_add_test(all, test_sentry_live__wrong_frees_of_blocks);
     tcase_add_test(all, test_sentry_live__leaks_are_told_and_counted);
     suite_add_tcase(suite, all);

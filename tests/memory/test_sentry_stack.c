@@ -9,6 +9,17 @@
 
 #ifdef RATION_CHECKED
 
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+#ifndef UNDER_TSAN
+#define UNDER_TSAN 0
+#endif
+
 __attribute__((noinline)) static uint32_t stack_one(int skip)
 {
     uint32_t stack = rn_stack_here(skip);
@@ -65,6 +76,35 @@ START_TEST(test_sentry_stack__stacks_name_static_functions)
     stack = 0;
     listen_to(&words, print_stack, &stack);
     ck_assert_str_eq(words.text, "");
+}
+END_TEST
+
+static uint32_t elsewhere;
+
+static void stand_elsewhere(int signal_number)
+{
+    (void)signal_number;
+    elsewhere = stack_one(0);
+}
+
+START_TEST(test_sentry_stack__other_stacks_than_the_threads)
+{
+    if (UNDER_TSAN) {
+        puts("skipped: ThreadSanitizer minds what a handler of a signal does");
+        return;
+    }
+    static char space[256 * 1024];
+    stack_t other = {.ss_sp = space, .ss_size = sizeof(space)};
+    ck_assert_int_eq(sigaltstack(&other, NULL), 0);
+    struct sigaction action = {.sa_handler = stand_elsewhere, .sa_flags = SA_ONSTACK};
+    ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    ck_assert_int_eq(raise(SIGUSR1), 0);
+    last_words words;
+    listen_to(&words, print_stack, &elsewhere);
+    const char *first = strstr(words.text, "(stack_one+0x");
+    const char *second = strstr(words.text, "(stand_elsewhere+0x");
+    ck_assert_msg(first != NULL && second != NULL && first < second, "%s", words.text);
+    ck_assert_ptr_null(strstr(words.text, "rn_stack_here"));
 }
 END_TEST
 
@@ -190,6 +230,7 @@ int main(void)
     TCase *all = tcase_create("all");
     tcase_add_test(all, test_sentry_stack__stacks_are_stored_once);
     tcase_add_test(all, test_sentry_stack__stacks_name_static_functions);
+    tcase_add_test(all, test_sentry_stack__other_stacks_than_the_threads);
     tcase_add_test(all, test_sentry_stack__a_full_depot_says_unknown);
     tcase_add_test(all, test_sentry_stack__threads_share_the_depot);
     tcase_add_test(all, test_sentry_stack__leaks_of_many_stacks_are_cut_short);

@@ -11,7 +11,8 @@
 #define SMALL (8 * KIB)
 #define LARGE (64 * KIB)
 #define LIMIT (4 * MIB)
-#define ALL_SHELVES (8 * SMALL + 4 * LARGE)
+#define ALL_SHELVES (8 * SMALL + 4 * (2 * SMALL + 4 * SMALL + LARGE))
+#define SIZES 4 /* SMALL to LARGE */
 
 typedef struct place {
     fixture world;
@@ -64,14 +65,21 @@ static void release_all(rn_slot *slot, void **blocks, int count, int64_t bytes)
     }
 }
 
+static int count_room(int size)
+{
+    return size == 0 ? 8 : 4;
+}
+
 /* Acquires and releases what all shelves hold together, but those of contexts. */
 static void fill_shelves(rn_slot *slot)
 {
-    void *small[8], *large[4];
-    acquire_all(slot, small, 8, SMALL);
-    acquire_all(slot, large, 4, LARGE);
-    release_all(slot, small, 8, SMALL);
-    release_all(slot, large, 4, LARGE);
+    void *blocks[SIZES][8];
+    for (int i = 0; i < SIZES; i++) {
+        acquire_all(slot, blocks[i], count_room(i), SMALL << i);
+    }
+    for (int i = 0; i < SIZES; i++) {
+        release_all(slot, blocks[i], count_room(i), SMALL << i);
+    }
     ck_assert_int_eq(rn_slot_shelved(slot), ALL_SHELVES);
 }
 
@@ -82,42 +90,42 @@ START_TEST(test_shelf__last_in_first_out_without_the_lock)
 {
     place here = open_place(_i != 0);
     void *blocks[8];
-    static const int64_t sizes[] = {SMALL, LARGE};
-    for (int n = 0; n < 2; n++) {
-        int count = n == 0 ? 8 : 4;
-        acquire_all(here.slot, blocks, count, sizes[n]);
+    for (int i = 0; i < SIZES; i++) {
+        int count = count_room(i);
+        int64_t bytes = SMALL << i;
+        acquire_all(here.slot, blocks, count, bytes);
         int64_t trips = here.slot->lock_trips;
         int64_t used = rn_slot_counted(here.slot);
         for (int round = 0; round < 20; round++) {
-            release_all(here.slot, blocks, count, sizes[n]);
-            for (int i = count; i-- > 0;) {
-                ck_assert_ptr_eq(acquire(here.slot, sizes[n]), blocks[i]);
+            release_all(here.slot, blocks, count, bytes);
+            for (int at = count; at-- > 0;) {
+                ck_assert_ptr_eq(acquire(here.slot, bytes), blocks[at]);
             }
         }
         ck_assert_int_eq(here.slot->lock_trips, trips);
         ck_assert_int_eq(rn_slot_counted(here.slot), used);
-        release_all(here.slot, blocks, count, sizes[n]);
+        release_all(here.slot, blocks, count, bytes);
     }
     close_place(&here);
 }
 END_TEST
 
-/* What does not fit is retained as before; both sizes have their own, the others none. */
+/* What does not fit is retained as before; every size has its own. */
 START_TEST(test_shelf__holds_so_many)
 {
     place here = open_place(_i != 0);
     void *blocks[10];
-    acquire_all(here.slot, blocks, 10, SMALL);
-    release_all(here.slot, blocks, 10, SMALL);
-    ck_assert_int_eq(rn_slot_shelved(here.slot), 8 * SMALL);
-    ck_assert_int_eq(read_pool(here.world.retained).granted_bytes, 2 * SMALL);
-    acquire_all(here.slot, blocks, 6, LARGE);
-    release_all(here.slot, blocks, 6, LARGE);
-    ck_assert_int_eq(rn_slot_shelved(here.slot), ALL_SHELVES);
-    ck_assert_int_eq(read_pool(here.world.retained).granted_bytes, 2 * SMALL + 2 * LARGE);
-    for (int64_t bytes = 2 * SMALL; bytes < LARGE; bytes *= 2) {
-        rn_block_release(here.slot, acquire(here.slot, bytes), bytes);
+    int64_t shelved = 0, retained = 0;
+    for (int i = 0; i < SIZES; i++) {
+        int64_t bytes = SMALL << i;
+        acquire_all(here.slot, blocks, count_room(i) + 2, bytes);
+        release_all(here.slot, blocks, count_room(i) + 2, bytes);
+        shelved += count_room(i) * bytes;
+        retained += 2 * bytes;
+        ck_assert_int_eq(rn_slot_shelved(here.slot), shelved);
+        ck_assert_int_eq(read_pool(here.world.retained).granted_bytes, retained);
     }
+    rn_block_release(here.slot, acquire(here.slot, 2 * LARGE), 2 * LARGE);
     ck_assert_int_eq(rn_slot_shelved(here.slot), ALL_SHELVES);
     close_place(&here);
 }

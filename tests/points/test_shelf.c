@@ -9,7 +9,7 @@
 
 #define LIMIT MIB
 #define BLOCK RN_BLOCK_BYTES_MIN
-#define WHICH RN_SHELF_SMALL
+#define WHICH 0 /* of BLOCK bytes */
 
 typedef struct visit {
     rn_slot *slot;

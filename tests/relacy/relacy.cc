@@ -19,6 +19,7 @@ extern "C" {
 #include "memory/recall.c"
 #include "memory/shelf.c"
 #include "memory/slot.c"
+#include "memory/transfer.c"
 
 #include "tests/relacy/scenarios.hh"
 
@@ -103,6 +104,12 @@ void *rn_heap_allocate(size_t bytes)
     void *memory = shim::allocate(bytes);
     if (bytes == sizeof(rn_slot)) {
         rn_slot *slot = (rn_slot *)memory;
+        if (watches_shelves) {
+            shim::watch_word(&slot->hot.shelves[SHELF].count);
+            shim::watch_word(&slot->hot.shelves[SHELF].base);
+            shim::watch_word(&slot->tree_busy);
+            shim::watch_word(&slot->tree_shut);
+        }
         shim::watch_word(&slot->hot.used);
         shim::watch_word(&slot->hot.limit);
         shim::watch_word(&slot->hot.floor);

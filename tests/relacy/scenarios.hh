@@ -7,6 +7,7 @@
 #define RATION_TESTS_RELACY_SCENARIOS_HH
 
 #include "tests/relacy/queue.hh"
+#include "tests/relacy/shelves.hh"
 
 struct scenario {
     const char *name;
@@ -508,6 +509,12 @@ static const scenario scenarios[] = {
     {"moving", 3, 20, false, open_moving, run_moving, close_tree},
     {"closing", 3, 20, false, open_closing, run_closing, close_tree},
     {"hands", 3, 20, false, open_hands, run_hands, close_tree},
+    {"taking", 2, 5, false, open_taking, run_taking, close_shelf},
+    {"putting", 2, 5, false, open_putting, run_putting, close_shelf},
+    {"shelf", 2, 50, false, open_shelf, run_shelf, close_shelf},
+    {"shelves", 3, 50, false, open_shelves, run_shelves, close_shelf},
+    {"refusing", 2, 20, false, open_refusing, run_refusing, close_shelf},
+    {"peeking", 3, 20, true, open_peeking, run_peeking, close_peeking},
     {"queue", 4, 20, false, open_queue, run_queue, close_tree},
     {"uprooting", 4, 20, false, open_queue, run_uprooting, close_tree},
     {"climbing", 3, 20, false, open_climbing, run_climbing, close_tree},

@@ -93,7 +93,7 @@ typedef rl::rl_sem_t semaphore;
 
 const size_t ARENA_BYTES = 64 * 1024;
 const size_t WORDS = ARENA_BYTES / sizeof(int64_t);
-const size_t CELLS_MAX = 32;
+const size_t CELLS_MAX = 64;
 const int THREADS_MAX = 4;
 const size_t SEMAPHORES_MAX = 8;
 
@@ -527,6 +527,7 @@ static void world_end()
     ((void)(deadline), shim::semaphore_wait(semaphore, false, true, $))
 #define sem_post(semaphore) shim::semaphore_post(semaphore, $)
 #define syscall(...) shim::system_call(__VA_ARGS__)
+#define sched_yield() (rl::yield(1, $), 0)
 #define sched_getaffinity(process, size, set) ((void)(process), shim::get_affinity(set))
 #define sched_setaffinity(process, size, set) ((void)(process), shim::set_affinity(set))
 

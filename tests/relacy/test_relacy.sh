@@ -71,11 +71,12 @@ expect_code 0
 echo "seed=$seed"
 cat "$scratch/out"
 for point in charge.compared charge.published release.published slow.locked recall.closed \
-    recall.fenced recall.read queue.enter queue.granted queue.woken 'a load of an old value'; do
+    recall.fenced recall.read shelf.compared shelf.taken shelf.filled shelf.put shelf.read \
+    tree.busy tree.entered peek.fenced peek.waiting queue.enter queue.granted queue.woken 'a load of an old value'; do
     expect_out "passed $point "
 done
 
-for scenario in handing both; do
+for scenario in handing both taking putting; do
     begin "$scenario holds in every order"
     run "$scratch/relacy" --complete --scenario "$scenario"
     expect_code 0
@@ -89,9 +90,21 @@ for fault in barrier release seq_cst; do
     expect_red
 done
 
+# The same for shelves and for the lock of a peek, alone.
+for scenario in taking shelves peeking; do
+    for fault in barrier release seq_cst; do
+        begin "$scenario without $fault"
+        run "$scratch/relacy" --scenario "$scenario" --fault "$fault" --iterations 5000 --quiet \
+            --until-red
+        expect_red
+    done
+done
+
 for mutant in used-loaded-twice floor-stored-after-read published-before-compare \
     slots-read-while-open charge-looks-before-it-stores release-looks-before-it-stores \
-    drained-pool-keeps-credit wake-up-lost; do
+    drained-pool-keeps-credit wake-up-lost shelf-base-goes-back shelf-take-looks-once \
+    shelf-put-looks-once shelf-count-read-twice shelf-forgotten-by-recall peek-does-not-wait \
+    peek-not-looked-at peek-owner-not-in-after-wait; do
     begin "$mutant"
     run mutate "$mutant" "$scratch/$mutant"
     expect_code 0

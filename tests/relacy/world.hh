@@ -146,7 +146,13 @@ static void prime(int index, int64_t bytes)
     release(index, bytes);
 }
 
+static bool watches_shelves; /* the shelves of slots that are opened, and their trees */
+
 /* ------------------------------------------------------------------------------------- the tree */
+
+/* Of blocks, where there are any: shelves.hh. */
+static int64_t purge_kept(void *argument, int64_t wanted_bytes);
+static void keep_taken(void *argument, ration_pool *pool, void *block, int64_t bytes, bool retain);
 
 static void audit_tree()
 {
@@ -172,25 +178,33 @@ static void open_slot(int index, place at)
 }
 
 /* root of 10 bytes -> first, second; `count` slots below `first`. Chunks of 2: a slot may keep 8
- * bytes of credit before a release takes the lock. */
-static void open_tree(int count)
+ * bytes of credit before a release takes the lock. `unit`: what a byte is, where blocks are. */
+static void open_tree_of(int count, int64_t unit)
 {
     memset(&ghost, 0, sizeof(ghost));
     memset(slots, 0, sizeof(slots));
     ghost.judges = ordering_now != REFUSED;
     rn_ledger_options options = {};
-    options.chunk_bytes_max = 2;
+    options.chunk_bytes_max = 2 * unit;
     options.force_seq_cst = ordering_now == SEQ_CST;
     ration_status opened = rn_ledger_open(&options, &ledger);
     require(opened == RATION_OK, "no ledger");
     require(rn_ledger_uses_membarrier(ledger) == (ordering_now != SEQ_CST), "the wrong ordering");
-    open_pool(ROOT, ROOT, "root", 10, RATION_GLOBAL_LIMIT);
+    open_pool(ROOT, ROOT, "root", 10 * unit, RATION_GLOBAL_LIMIT);
     open_pool(FIRST, ROOT, "first", INT64_MAX, RATION_QUERY_LIMIT);
     open_pool(SECOND, ROOT, "second", INT64_MAX, RATION_QUERY_LIMIT);
+    if (unit > 1) {
+        rn_ledger_set_purge(ledger, purge_kept, keep_taken, NULL, pools[SECOND]);
+    }
     for (int i = 0; i < count; i++) {
         open_slot(i, FIRST);
     }
     shim::audit = audit_tree;
+}
+
+static void open_tree(int count)
+{
+    open_tree_of(count, 1);
 }
 
 /* Below a drained pool nobody has credit. */
