@@ -45,8 +45,13 @@ static void *allocate_raw(ration_context *context, size_t bytes)
         return NULL;
     }
     bytes += (size_t)RN_ARMS_BYTES;
+    ration_status before = context->status;
     void *raw = context->kind->allocate(context, bytes);
-    return raw == NULL && empty_quarantine(context) ? context->kind->allocate(context, bytes) : raw;
+    if (raw == NULL && empty_quarantine(context)) {
+        raw = context->kind->allocate(context, bytes);
+        context->status = raw == NULL ? context->status : before;
+    }
+    return raw;
 }
 
 void *rn_context_allocate_armed(ration_context *context, size_t bytes)

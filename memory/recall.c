@@ -187,22 +187,26 @@ int64_t rn_pool_recall(ration_pool *pool)
     return home;
 }
 
-static void purge_for(ration_pool *pool, int64_t wanted_bytes, rn_no *no)
+/* Purges until `pool` has room for `wanted_bytes`; false when there was nothing to purge. */
+static bool purge_for(ration_pool *pool, int64_t wanted_bytes, rn_no *no)
 {
     rn_ledger *ledger = rn_pool_ledger(pool);
     int64_t room = rn_pool_room(pool);
+    int64_t purged = 0;
     if (room < wanted_bytes && ledger->retained != NULL &&
         rn_pool_is_below(ledger->retained, pool)) {
-        no->purged_bytes += rn_ledger_purge(ledger, rn_add(wanted_bytes, -room));
+        purged = rn_ledger_purge(ledger, rn_add(wanted_bytes, -room));
     }
+    no->purged_bytes += purged;
+    return purged > 0;
 }
 
 void rn_pool_shed(ration_pool *pool, int64_t wanted_bytes, rn_no *no)
 {
-    purge_for(pool, wanted_bytes, no);
+    (void)purge_for(pool, wanted_bytes, no);
     if (rn_pool_room(pool) < wanted_bytes) {
         no->recalled_bytes += rn_pool_drain(pool);
-        purge_for(pool, wanted_bytes, no); /* what lay on shelves */
+        (void)purge_for(pool, wanted_bytes, no); /* what lay on shelves */
     }
 }
 
@@ -234,12 +238,17 @@ ration_pool *rn_pool_find_full_at_last(const rn_move *move, int64_t *out_need, r
     for (;;) {
         ration_pool *full = rn_pool_find_full(move, out_need);
         /* More than the limit is refused whatever is charged: nobody is disturbed for it. What was
-         * shed once has nothing left to give, and the way below a full pool only got wider. */
-        if (RN_LIKELY(full == NULL) || full == shed || move->bytes > rn_load(&full->limit)) {
+         * shed once has no credit left to give, and the way below a full pool only got wider; but
+         * the asker's own credit went home too, so it lacks more than was purged for. */
+        if (RN_LIKELY(full == NULL) || move->bytes > rn_load(&full->limit)) {
             return full;
         }
-        rn_pool_shed(full, *out_need, no);
-        shed = full;
+        if (full != shed) {
+            rn_pool_shed(full, *out_need, no);
+            shed = full;
+        } else if (!purge_for(full, *out_need, no)) {
+            return full;
+        }
     }
 }
 

@@ -114,9 +114,7 @@ void rn_shelf_orphan(rn_slot *slot)
     rn_shelf_forget_taken(slot);
 }
 
-/* Has it lain there long enough? Looking is what makes it older, and a shelf that looks as it did
- * last time counts as untouched, though its owner may have taken and put as much in between: then
- * what is in use goes too, once in `age_ns`. */
+/* Has it lain there long enough, with nothing put in between? Looking is what makes it older. */
 static bool is_old(rn_slot *slot, int64_t age_ns, int64_t now_ns)
 {
     int64_t seen = rn_load(&slot->shelf_puts);
