@@ -34,7 +34,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "ration.h"
+#include "ration_context.h"
 
 /* ---------------------------------------------------------------------------- beginning and end */
 

@@ -113,7 +113,8 @@ static int64_t count_used(const ration_query *query, bool promised)
     rn_walk walk;
     for (rn_slot *slot = rn_walk_first(&walk, query->pool); slot != NULL;
          slot = rn_walk_next(&walk)) {
-        used = rn_add(used, rn_slot_counted(slot) - rn_slot_shelved(slot) + (promised ? rn_ticket_promised(slot) : 0));
+        used = rn_add(used, rn_slot_counted(slot) - rn_slot_shelved(slot));
+        used = rn_add(used, promised ? rn_ticket_promised(slot) : 0);
     }
     return used;
 }

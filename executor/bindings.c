@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The inline functions of ration.h, out of line, for languages that cannot compile them: ration_x
- * is exported as ration_call_x. A call costs about as much as the charge itself. */
-#include "ration.h"
+ * The inline functions of the public headers, out of line, for languages that cannot compile them:
+ * ration_x is exported as ration_call_x. A call costs about as much as the charge itself. */
+#include "ration_context.h"
 
 ration_status ration_call_slot_try_charge(ration_slot *slot, int64_t bytes)
 {

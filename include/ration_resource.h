@@ -35,7 +35,7 @@
 #ifndef RATION_RESOURCE_H
 #define RATION_RESOURCE_H
 
-#include "ration.h"
+#include "ration_context.h"
 
 #ifdef __cplusplus
 extern "C" {

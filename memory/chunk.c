@@ -6,8 +6,8 @@
  *
  * A chunk of a set, slab or generation, and one alone in its block, has 8 bytes in front of its raw
  * bytes that lead to its context. A chunk aligned beyond 16 lies inside of a larger one; 8 bytes in
- * front of it (ALIAS) say how far, and the larger chunk's first raw bytes say it too, for walks over
- * all chunks of a block.
+ * front of it (ALIAS) say how far, and the larger chunk's first raw bytes say it too, for walks
+ * over all chunks of a block.
  *
  *   1. A header's state is LIVE or ALONE from allocate to free: freeing twice, or what is no chunk,
  *      is found out, also in release builds unless the memory was used again.
@@ -145,7 +145,7 @@ void *ration_context_allocate_aligned(ration_context *context, size_t bytes, siz
     return rn_chunk_arm(front, bytes);
 }
 
-/* ------------------------------------------------------------------------- from chunk to context */
+/* ------------------------------------------------------------------------ from chunk to context */
 
 typedef struct found {
     rn_chunk *chunk; /* NULL: `memory` is none, which has been reported */
@@ -221,7 +221,7 @@ size_t ration_context_chunk_bytes(const void *memory)
     return bytes;
 }
 
-/* ------------------------------------------------------------------------------------------ free */
+/* ----------------------------------------------------------------------------------------- free */
 
 #ifdef RATION_CHECKED
 static void set_aside(ration_context *context, void *memory, rn_chunk *chunk)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What executor/ and iterators/ need of contexts beyond the public interface. */
-#ifndef RATION_CONTEXT_H
-#define RATION_CONTEXT_H
+#ifndef RATION_CONTEXT_INSIDE_H
+#define RATION_CONTEXT_INSIDE_H
 
 #include "memory/blocks.h"
+#include "ration_context.h"
 
 /* A chunk larger than this gets a block of its own: a quarter of the largest regular block. */
 #define RN_CHUNK_BYTES_MAX (RN_BLOCK_BYTES / 4)

@@ -14,13 +14,13 @@
  * fork: handlers hold the locks of all ledgers while the process is copied, so that the child finds
  * them whole. It is copied page by page while its threads run, so what owners change without the
  * lock is brought to rest first, by the barrier of a recall: shelves are emptied, and nobody is in
- * the middle of the links of contexts. In the child no other thread exists: what its slots had published and was not covered
- * is taken back, idle credit goes home and the queue is emptied; bytes that were charged stay
- * charged until whoever owns them gives them back or closes. The registration for membarrier is
- * inherited. The handlers are registered before main, so that those of the host, registered later,
- * run before the locks are taken and after they are free. fork from a signal handler that
- * interrupted this library does not return. Shared ledgers take no part: the child does not have
- * their memory.
+ * the middle of the links of contexts. In the child no other thread exists: what its slots had
+ * published and was not covered is taken back, idle credit goes home and the queue is emptied;
+ * bytes that were charged stay charged until whoever owns them gives them back or closes. The
+ * registration for membarrier is inherited. The handlers are registered before main, so that those
+ * of the host, registered later, run before the locks are taken and after they are free. fork from
+ * a signal handler that interrupted this library does not return. Shared ledgers take no part: the
+ * child does not have their memory.
  *
  * Cancellation: no function of memory/ is a cancellation point while it holds the lock, but for a
  * purge hook's system calls, which are none. Asynchronous cancellation is not supported, as by the

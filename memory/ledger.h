@@ -196,8 +196,8 @@ static inline int64_t rn_slot_shelved(const rn_slot *slot)
     }
     return bytes;
 }
-/* Charged by the slot right now, without what lies on its shelves or was taken off them. Any thread; exact but for what its
- * owner and who clears its shelves do at this moment. */
+/* Charged by the slot right now, without what lies on its shelves or was taken off them. Any
+ * thread; exact but for what its owner and who clears its shelves do at this moment. */
 static inline int64_t rn_slot_used(const rn_slot *slot)
 {
     int64_t idle = rn_slot_shelved(slot) + rn_load(&slot->taken_bytes);
@@ -245,7 +245,8 @@ RATION_NODISCARD static inline ration_status rn_slot_draw(rn_slot *slot, int64_t
 #endif
 }
 
-/* Charges `bytes` for a block that is drawn next, which no limit can refuse (ration_slot_charge). */
+/* Charges `bytes` for a block that is drawn next, which no limit can refuse (ration_slot_charge).
+ */
 static inline void rn_slot_draw_unchecked(rn_slot *slot, int64_t bytes)
 {
 #ifdef RATION_UNGOVERNED

@@ -236,8 +236,8 @@ static inline int64_t rn_slot_missing(const rn_slot *slot, int64_t bytes)
     }
     return RN_MAX(missing, 0);
 }
-/* Granted to the slot, in both words that say so. An owner who sees a slot open again also sees what
- * was taken off its shelves while it was closed (shelf.c). */
+/* Granted to the slot, in both words that say so. An owner who sees a slot open again also sees
+ * what was taken off its shelves while it was closed (shelf.c). */
 static inline void rn_slot_set_granted(rn_slot *slot, int64_t granted_bytes)
 {
     slot->granted_bytes = granted_bytes;

@@ -351,6 +351,7 @@ void rn_chunk_rearm(void *user, size_t bytes)
 {
     void *raw = rn_chunk_raw(user);
     size_t old = (size_t)live_bytes(load_record(raw));
+    rn_departed_clear(user); /* it may have moved to where another one was */
 #ifdef RN_ASAN
     rn_unpoison(user, bytes); /* the block may have moved as a whole */
 #endif

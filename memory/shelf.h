@@ -81,8 +81,8 @@ static inline bool rn_shelf_put(rn_slot *slot, int which, void *block)
     return RN_LIKELY(!shut) || rn_shelf_settle_put(slot, which, count);
 }
 
-/* Does anything lie on the slot's shelves? Any thread, as of some moment: of a closed slot, since it
- * was closed. */
+/* Does anything lie on the slot's shelves? Any thread, as of some moment: of a closed slot, since
+ * it was closed. */
 static inline bool rn_shelf_holds(const rn_slot *slot)
 {
     int64_t differ = 0;
@@ -98,8 +98,8 @@ static inline bool rn_shelf_holds(const rn_slot *slot)
 int64_t rn_shelf_clear(rn_slot *slot, bool retain);
 /* What was taken is no longer counted as the slot's. Its owner, under the lock. */
 void rn_shelf_forget_taken(rn_slot *slot);
-/* In the child of a fork, under the lock: the shelves were cleared before it, and whoever was in the
- * middle of a take or put is gone; the block is no longer anybody's, but charged. */
+/* In the child of a fork, under the lock: the shelves were cleared before it, and whoever was in
+ * the middle of a take or put is gone; the block is no longer anybody's, but charged. */
 void rn_shelf_orphan(rn_slot *slot);
 /* Gives back to the system what has lain on the shelves of all slots for `age_ns` at least (0: all)
  * as seen by calls of this. Under the lock. Cost: a walk over all slots; a barrier when there is

@@ -7,8 +7,8 @@
  *     the ledger's lock                -> links are read -> rn_context_open
  *
  * Creating and deleting a context is a matter of nanoseconds, and somebody else reads the tree
- * hardly ever, so the owner pays a store and a load, and who reads pays the barrier of a recall. The
- * owner says `tree_busy`, then looks at `tree_shut`; who reads says `tree_shut`, then looks at
+ * hardly ever, so the owner pays a store and a load, and who reads pays the barrier of a recall.
+ * The owner says `tree_busy`, then looks at `tree_shut`; who reads says `tree_shut`, then looks at
  * `tree_busy`. By the barrier, or by seq_cst operations on both sides in that ordering, one of them
  * sees the other (recall.c has the argument). If both do, the owner leaves again.
  *

@@ -10,6 +10,7 @@
 #ifndef RATION_BATCH_H
 #define RATION_BATCH_H
 
+#include "ration_context.h"
 #include "storage/value.h"
 
 #define RN_BATCH_ROWS_MAX 1024u

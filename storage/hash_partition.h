@@ -24,7 +24,7 @@ typedef struct partition {
 #define SLOTS_FIRST 60u
 #define SLOTS_GROWTH 4u
 #define SLOTS_FULL                                                                                 \
-    ((uint32_t)(((size_t)RN_BLOCK_BYTES - RN_CONTEXT_ALONE_BYTES - PARTITION_ALIGN -                   \
+    ((uint32_t)(((size_t)RN_BLOCK_BYTES - RN_CONTEXT_ALONE_BYTES - PARTITION_ALIGN -               \
                  sizeof(partition)) /                                                              \
                 sizeof(entry)))
 #define ROOM_MIN (SLOTS_FULL / 8)

@@ -50,7 +50,7 @@ call "$ROUNDS" >"$scratch/rows"
 sed -n 's/^\(backend> \)*\(memory\.[a-z0-9_.]*\.postgresql\t.*\)/\2/p' "$scratch/rows" |
     grep . || { cat "$scratch/log" >&2; give_up "it measured nothing"; }
 
-for round in $(seq "$ROUNDS"); do
+for _ in $(seq "$ROUNDS"); do
     call 0
 done | sed -n 's/^\(backend> \)*\(million\..*\)/\2/p' | awk -F '\t' '
     {

@@ -101,7 +101,8 @@ START_TEST(test_chunk__impossible_alignments_have_a_status)
 }
 END_TEST
 
-/* Random chunks, aligned and not, freed and grown in any order; contents are looked at each time. */
+/* Random chunks, aligned and not, freed and grown in any order; contents are looked at each time.
+ */
 START_TEST(test_chunk__random_alignments)
 {
     place here = open_place(INT64_MAX);

@@ -60,6 +60,23 @@ static void release_block(member *self)
     rn_block_release(self->slot, self->block, RN_BLOCK_BYTES);
 }
 
+/* Blocks of every size, as many as shelves take; in a large crowd of the smallest size only. */
+static void fill_shelves(member *self)
+{
+    enum { EACH = 4 };
+    void *blocks[4][EACH];
+    int sizes = self->of->count > 128 ? 1 : 4;
+    for (int i = 0; i < sizes * EACH; i++) {
+        if (rn_block_acquire(self->slot, RN_BLOCK_BYTES_MIN << i / EACH,
+                             &blocks[i / EACH][i % EACH]) != RATION_OK) {
+            ck_abort_msg("member %d got no block", self->index);
+        }
+    }
+    for (int i = 0; i < sizes * EACH; i++) {
+        rn_block_release(self->slot, blocks[i / EACH][i % EACH], RN_BLOCK_BYTES_MIN << i / EACH);
+    }
+}
+
 static void give_back(member *self)
 {
     release(self->slot, HELD);
@@ -183,6 +200,34 @@ START_TEST(test_matrix__retained_pages_never_refuse)
 }
 END_TEST
 
+/* Everybody has idle blocks on its shelves: they are taken without them. */
+START_TEST(test_matrix__blocks_on_shelves_never_refuse)
+{
+    for (size_t n = 0; n < RN_COUNT(counts); n++) {
+        int count = member_count(n);
+        matrix made;
+        matrix_open(&made, (enum level)(_i / 2), 256 * MIB, count, _i % 2 != 0);
+        for (int round = 0; round < ROUNDS; round++) {
+            crowd_round(&made.idle, fill_shelves);
+            int64_t least = count > 128 ? 4 * RN_BLOCK_BYTES_MIN : 60 * RN_BLOCK_BYTES_MIN;
+            int64_t shelved = 0;
+            for (int i = 0; i < count; i++) {
+                shelved += rn_slot_shelved(made.idle.members[i].slot);
+            }
+            ck_assert_int_eq(shelved, count * least);
+            ck_assert_int_ge(read_pool(made.top).retained_bytes, shelved);
+            ck_assert_int_eq(read_pool(made.top).charged_bytes, HELD * count);
+            expect_exact_fit(&made, round % 2 == 0);
+            ck_assert_int_eq(rn_blocks_mapped(made.world.blocks),
+                             read_pool(made.world.root).retained_bytes);
+            (void)rn_pool_recall(made.world.root);
+            crowd_round(&made.idle, fill_with_credit); /* with a chunk each, shelves are open */
+        }
+        matrix_close(&made);
+    }
+}
+END_TEST
+
 int main(void)
 {
 #ifdef RATION_UNGOVERNED
@@ -192,6 +237,7 @@ int main(void)
     tcase_add_loop_test(tests, test_matrix__full_credit_never_refuses, 0, 2 * LEVELS);
     tcase_add_loop_test(tests, test_matrix__credit_of_a_full_pool_never_refuses, 0, 2 * LEVELS);
     tcase_add_loop_test(tests, test_matrix__retained_pages_never_refuse, 0, 2);
+    tcase_add_loop_test(tests, test_matrix__blocks_on_shelves_never_refuse, 0, 2 * LEVELS);
     tcase_set_timeout(tests, 300);
     Suite *suite = suite_create("memory/matrix");
     suite_add_tcase(suite, tests);

@@ -20,7 +20,7 @@ static size_t peek(rn_slot *slot, ration_context_figures *figures, size_t capaci
 {
     rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(slot));
     rn_ledger_lock(ledger);
-    size_t count = rn_slots_peek(rn_pool_ledger(rn_slot_pool(slot)), &slot, 1, figures, capacity);
+    size_t count = rn_slots_peek(ledger, &slot, 1, figures, capacity);
     rn_ledger_unlock(ledger);
     return count;
 }
@@ -33,7 +33,7 @@ static ration_context *create(ration_context *parent, rn_slot *slot, const char 
     return context;
 }
 
-/* ------------------------------------------------------------------------------------- one thread */
+/* ----------------------------------------------------------------------------------- one thread */
 
 static void expect_equal(const ration_context_figures *peeked, const ration_context *context)
 {
@@ -90,6 +90,45 @@ START_TEST(test_peek__shows_the_tree)
 }
 END_TEST
 
+/* Several slots, some of them empty places, in one reading, cut anywhere: the sums are complete. */
+START_TEST(test_peek__shows_many_slots)
+{
+    enum { SLOTS = 9, EACH = 3 };
+    fixture world = fixture_open(64 * MIB, INT64_MAX, MIB, _i != 0);
+    rn_slot *slots[SLOTS] = {NULL};
+    for (int i = 0; i < SLOTS; i += 2) {
+        slots[i] = open_slot(world.first);
+        ration_context *at = NULL;
+        for (int k = 0; k < EACH; k++) {
+            at = create(at, slots[i], "link");
+            ck_assert_ptr_nonnull(ration_context_allocate(at, (size_t)(k + 1) * 20000));
+        }
+    }
+    const size_t all = (SLOTS + 1) / 2 * EACH;
+    ration_context_figures figures[(SLOTS + 1) / 2 * EACH], cut[(SLOTS + 1) / 2 * EACH];
+    for (size_t capacity = 0; capacity <= all; capacity++) {
+        rn_ledger_lock(world.ledger);
+        ck_assert_uint_eq(rn_slots_peek(world.ledger, slots, SLOTS, figures, all), all);
+        ck_assert_uint_eq(rn_slots_peek(world.ledger, slots, SLOTS, cut, capacity), all);
+        rn_ledger_unlock(world.ledger);
+        for (size_t i = 0; i < capacity; i++) {
+            ck_assert_int_eq(cut[i].depth, (int)(i % EACH));
+            ck_assert_int_eq(cut[i].below, (int64_t)(EACH - 1 - i % EACH));
+            ck_assert_int_eq(cut[i].below_bytes, figures[i].below_bytes);
+            ck_assert_int_eq(cut[i].bytes, figures[i].bytes);
+            ck_assert_int_eq(cut[i].free_bytes, -1);
+            ck_assert(i % EACH == EACH - 1 ||
+                      figures[i].below_bytes == figures[i + 1].bytes + figures[i + 1].below_bytes);
+        }
+    }
+    for (int i = 0; i < SLOTS; i += 2) {
+        ration_context_delete(slots[i]->contexts);
+        rn_slot_close(slots[i]);
+    }
+    fixture_close(&world);
+}
+END_TEST
+
 /* A name and identifier that are too long are cut, not overrun. */
 START_TEST(test_peek__cuts_long_names)
 {
@@ -108,7 +147,7 @@ START_TEST(test_peek__cuts_long_names)
 }
 END_TEST
 
-/* ----------------------------------------------------------------------------------- many threads */
+/* --------------------------------------------------------------------------------- many threads */
 
 typedef struct owner {
     rn_slot *slot;
@@ -265,7 +304,12 @@ static int judge(const ration_context_figures *figures, size_t count, bool grows
         if (at->below < below || (next < stored && at->below != below)) {
             return 5;
         }
-        if (at->bytes < 8 * KIB || at->below_bytes < at->below * 8 * KIB || at->free_bytes != -1) {
+        int64_t below_bytes = 0;
+        for (size_t k = i + 1; k < next; k++) {
+            below_bytes += figures[k].bytes;
+        }
+        if (at->bytes < 8 * KIB || at->below_bytes < below_bytes || at->free_bytes != -1 ||
+            (at->below == below && at->below_bytes != below_bytes)) {
             return 6;
         }
         if (!grows &&
@@ -390,11 +434,9 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {
-        test_peek__shows_the_tree,
-        test_peek__cuts_long_names,
-        test_peek__while_owners_change_their_trees,
-        test_peek__owners_go_on,
-        test_peek__after_fork,
+        test_peek__shows_the_tree,  test_peek__shows_many_slots,
+        test_peek__cuts_long_names, test_peek__while_owners_change_their_trees,
+        test_peek__owners_go_on,    test_peek__after_fork,
     };
     return run_in_orderings("memory/peek", tests, RN_COUNT(tests));
 }

@@ -405,7 +405,7 @@ START_TEST(test_shelf__purged)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------- processes */
+/* ------------------------------------------------------------------------------------ processes */
 
 /* No process can take another's pages: a shared ledger has no shelves. */
 START_TEST(test_shelf__none_in_a_shared_ledger)

@@ -28,8 +28,7 @@ static void act_peek(void *argument)
 {
     scene *self = (scene *)argument;
     rn_ledger_lock(self->world.ledger);
-    self->count = rn_slots_peek(rn_pool_ledger(rn_slot_pool(self->slot)), &self->slot, 1,
-                                self->figures, MOST);
+    self->count = rn_slots_peek(self->world.ledger, &self->slot, 1, self->figures, MOST);
     rn_ledger_unlock(self->world.ledger);
 }
 
@@ -37,9 +36,9 @@ static void set_stage(scene *stage, bool seq_cst)
 {
     *stage = (scene){.world = fixture_open(MIB, INT64_MAX, 64 * 1024, seq_cst)};
     stage->slot = open_slot(stage->world.first);
-    ck_assert_int_eq(
-        ration_context_create(NULL, &stage->slot->hot, RATION_CONTEXT_SET, "root", &stage->root),
-        RATION_OK);
+    ck_assert_int_eq(ration_context_create(NULL, &stage->slot->hot, RATION_CONTEXT_SET, "root",
+                                           &stage->root),
+                     RATION_OK);
     points_start(&stage->owner, "owner", act_create, stage);
     points_start(&stage->reader, "reader", act_peek, stage);
 }

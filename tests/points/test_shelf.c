@@ -335,7 +335,7 @@ START_TEST(test_shelf__put_while_purged_is_withdrawn)
 }
 END_TEST
 
-/* --------------------------------------------------------------------------------------- refusal */
+/* -------------------------------------------------------------------------------------- refusal */
 
 /* A charge that needs what lies on the shelf gets it while the owner is in the middle of a take,
  * and a block that is the owner's counts. */

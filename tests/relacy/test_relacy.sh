@@ -72,7 +72,8 @@ echo "seed=$seed"
 cat "$scratch/out"
 for point in charge.compared charge.published release.published slow.locked recall.closed \
     recall.fenced recall.read shelf.compared shelf.taken shelf.filled shelf.put shelf.read \
-    tree.busy tree.entered peek.fenced peek.waiting queue.enter queue.granted queue.woken 'a load of an old value'; do
+    tree.busy tree.entered peek.fenced peek.waiting \
+    queue.enter queue.granted queue.woken 'a load of an old value'; do
     expect_out "passed $point "
 done
 

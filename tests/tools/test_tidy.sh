@@ -64,7 +64,7 @@ found "include not from the root" storage/a.c:2 "not written from the root"
 plant include/more.h <<<'#include "batch.h"'
 found "public include not from the root" include/more.h:2 "not written from the root"
 plant docs/examples/a.c <<<'#include "base/base.h"'
-found "example looks inside" docs/examples/a.c:2 "includes ration.h only"
+found "example looks inside" docs/examples/a.c:2 "includes public headers only"
 
 plant executor/a.c <<<'#include <yaml.h>'
 found "second yaml.h" executor/a.c:2 "only config/yaml.c includes yaml.h"
@@ -101,6 +101,9 @@ expect_code 0
 plant include/ration.h <<<'
 RATION_PUBLIC int ration_bare(void);'
 found "undocumented public name" include/ration.h:3 "without a comment"
+plant include/ration_more.h <<<'
+RATION_PUBLIC int ration_bare(void);'
+found "undocumented name of another header" include/ration_more.h:3 "without a comment"
 begin "lets a group share a comment"
 plant include/ration.h <<<'/* Two. */
 RATION_PUBLIC int ration_one(void);
