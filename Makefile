@@ -227,7 +227,8 @@ bench-%: all ## runs bench/NAME.sh, which prints a table and writes build/bench/
 	BUILD='$(BUILD)' RATION='$(PROGRAM)' bench/$*.sh
 
 install: all ## copies library, headers, ration.pc, program and documents below DESTDIR PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include/ration $(DESTDIR)$(LIBDIR)/pkgconfig \
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include/ration \
+	    $(DESTDIR)$(LIBDIR)/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/share/doc/ration
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/ration
 	install -m 644 include/*.h $(DESTDIR)$(PREFIX)/include

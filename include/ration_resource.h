@@ -20,15 +20,17 @@
  * | object pool  | many things of one size, freed singly     | its blocks             | owner   |
  * | context      | what has a ration_context already         | the context's blocks   | owner   |
  * | charging     | another allocator, under a limit          | each block's real size | owner   |
- * | heap         | the C library's, to be charged by charging | nothing               | any     |
+ * | heap         | the C library's, for charging to charge   | nothing                | any     |
  *
- * Owner: one thread at a time, the slot's (ration_slot_detach and _attach hand it over).
+ * Owner: one thread at a time, the slot's (ration_slot_detach and _attach hand it over). What is
+ * opened on a slot is closed before the slot is returned or its query closes.
  *
  * Builds of the library made with RATION_CHECKED look at every call, whoever wrote the resource and
  * however the caller was compiled: an align that is no power of two, a block freed with another
- * size or align than it was allocated with, twice, or to a resource it is not from, and blocks left
- * when a charging resource closes, are reported to stderr with the call stack of the allocation,
- * and the process aborts (memory/README.md has the table).
+ * size or align than it was allocated with, twice, or to a resource it is not from, are reported to
+ * stderr with the call stack of the allocation, and the process aborts; what is left when a
+ * charging resource or object pool closes is reported so too, and counted as a fault
+ * (memory/README.md has the table).
  *
  * Conventions: as in ration.h. The header compiles alone as C99, C11 and C++17.
  */

@@ -298,16 +298,15 @@ static void delete_block(ration_context *context)
     rn_block_release(context->slot, first, first->bytes);
 }
 
-/* A context without children. What its callbacks registered since they ran runs too. */
+/* A context without children and callbacks. */
 static void delete_leaf(ration_context *context)
 {
-    rn_assert(context->child == NULL);
-    run_callbacks(context);
+    rn_assert(context->child == NULL && context->callbacks == NULL);
     unlink_leaf(context);
     delete_block(context);
 }
 
-/* The same without callbacks, kept as it is for the next that is created. */
+/* The same, small: kept as it is for the next that is created. */
 static inline void delete_small(ration_context *context)
 {
     unlink_leaf(context);
@@ -319,14 +318,27 @@ static inline void delete_small(ration_context *context)
     }
 }
 
+/* Leaves first. What callbacks register or create meanwhile goes too. */
 static void delete_children(ration_context *context)
 {
     ration_context *at = context;
     while ((at = find_first_leaf(at)) != context) {
-        ration_context *parent = at->parent;
-        delete_leaf(at);
-        at = parent;
+        run_callbacks(at);
+        if (at->child == NULL) {
+            ration_context *parent = at->parent;
+            delete_leaf(at);
+            at = parent;
+        }
     }
+}
+
+static void run_down(ration_context *context)
+{
+    run_all_callbacks(context);
+    do {
+        delete_children(context);
+        run_callbacks(context);
+    } while (context->child != NULL);
 }
 
 static void empty_context(ration_context *context)
@@ -347,8 +359,7 @@ void ration_context_reset(ration_context *context)
         clear_context(context);
         return;
     }
-    run_all_callbacks(context);
-    delete_children(context);
+    run_down(context);
     empty_context(context);
 }
 
@@ -377,8 +388,7 @@ void ration_context_delete(ration_context *context)
         delete_small(context);
         return;
     }
-    run_all_callbacks(context);
-    delete_children(context);
+    run_down(context);
     delete_leaf(context);
 }
 

@@ -278,97 +278,6 @@ void ration_object_pool_free(ration_object_pool *pool, void *object)
     }
 }
 
-/* ------------------------------------------------------------------------------- open and close */
-
-static void pool_begin_resource(ration_object_pool *pool);
-
-ration_status ration_object_pool_open(ration_slot *slot, size_t object_bytes, size_t align,
-                                      const char *name, ration_object_pool **out_pool)
-{
-    if (object_bytes == 0 || object_bytes > OBJECT_BYTES_MAX || !rn_is_power_of_two(align) ||
-        align > RATION_ALIGN_MAX) {
-        return RATION_INVALID_ARGUMENT;
-    }
-    rn_slot *owner = rn_slot_of(slot);
-    int64_t bytes = rn_block_round(RN_BLOCK_BYTES_MIN);
-    void *memory = NULL;
-    RN_TRY(rn_block_acquire(owner, bytes, &memory));
-    pool_block *block = (pool_block *)memory;
-    ration_object_pool *pool = (ration_object_pool *)(void *)(block + 1);
-    *block = (pool_block){0};
-    *pool = (ration_object_pool){
-        .hand = block,
-        .slot = owner,
-        .name = name,
-        .object_bytes = object_bytes,
-        .align = RN_MAX(align, sizeof(void *)),
-        .first_bytes = bytes,
-        .peak_bytes = bytes,
-    };
-    pool->stride = rn_step_up(RN_FRONT_BYTES + RN_MAX(object_bytes, sizeof(void *)) + RN_TAIL_BYTES,
-                              pool->align);
-    pool_begin_resource(pool);
-    begin_block(pool, block, bytes, (char *)(pool + 1));
-    *out_pool = pool;
-    return RATION_OK;
-}
-
-/* Looks at all objects of a block; those in use are leaks. */
-static void verify_block(const ration_object_pool *pool, pool_block *block, char *start,
-                         rn_leaks *leaks, const rn_place *place)
-{
-    start += rn_align_gap(start + RN_FRONT_BYTES, pool->align);
-    for (char *raw = start; raw < (char *)block + block->line; raw += pool->stride) {
-        if (rn_chunk_is_buried(raw)) {
-            rn_chunk_verify_buried(raw, place);
-        } else {
-            rn_chunk_verify_live(rn_chunk_user(raw), place);
-            rn_leaks_add(leaks, rn_chunk_user(raw));
-        }
-    }
-}
-
-static void verify_all(ration_object_pool *pool, const char *call)
-{
-#ifdef RATION_CHECKED
-    rn_place place = place_of(pool, call);
-    rn_leaks leaks = {0};
-    verify_block(pool, first_block(pool), (char *)(pool + 1), &leaks, &place);
-    for (pool_block *block = pool->blocks; block != NULL; block = block->next) {
-        verify_block(pool, block, (char *)(block + 1), &leaks, &place);
-        rn_unpoison(block + 1, (size_t)RN_BLOCK_BYTES - sizeof(*block));
-    }
-    rn_leaks_end(&leaks, &place);
-    rn_resource_forget(&pool->resource, 0);
-    rn_resource_end(&pool->resource, 0, call);
-#else
-    (void)verify_block;
-    (void)pool;
-    (void)call;
-#endif
-}
-
-void ration_object_pool_close(ration_object_pool *pool)
-{
-    if (pool == NULL) {
-        return;
-    }
-    verify_all(pool, __func__);
-    rn_slot *slot = pool->slot;
-    if (pool->block_count > 0) {
-        rn_block_release_chain(slot, pool->blocks, pool->oldest, pool->block_count);
-    }
-    pool_block *first = first_block(pool);
-    int64_t bytes = pool->first_bytes;
-    rn_unpoison(first, (size_t)bytes);
-    rn_block_release(slot, first, bytes);
-}
-
-ration_status ration_object_pool_status(const ration_object_pool *pool)
-{
-    return pool->status;
-}
-
 /* --------------------------------------------------------------------------------- the resource */
 
 static ration_status pool_allocate(ration_resource *resource, size_t bytes, size_t align,
@@ -431,9 +340,99 @@ static const ration_resource_calls pool_calls = {
     .info = pool_info,
 };
 
-static void pool_begin_resource(ration_object_pool *pool)
+/* ------------------------------------------------------------------------------- open and close */
+
+ration_status ration_object_pool_open(ration_slot *slot, size_t object_bytes, size_t align,
+                                      const char *name, ration_object_pool **out_pool)
 {
-    pool->resource.calls = &pool_calls;
+    if (object_bytes == 0 || object_bytes > OBJECT_BYTES_MAX || !rn_is_power_of_two(align) ||
+        align > RATION_ALIGN_MAX) {
+        return RATION_INVALID_ARGUMENT;
+    }
+    rn_slot *owner = rn_slot_of(slot);
+    int64_t bytes = rn_block_round(RN_BLOCK_BYTES_MIN);
+    void *memory = NULL;
+    RN_TRY(rn_block_acquire(owner, bytes, &memory));
+    pool_block *block = (pool_block *)memory;
+    ration_object_pool *pool = (ration_object_pool *)(void *)(block + 1);
+    *block = (pool_block){0};
+    *pool = (ration_object_pool){
+        .resource.calls = &pool_calls,
+        .hand = block,
+        .slot = owner,
+        .name = name,
+        .object_bytes = object_bytes,
+        .align = RN_MAX(align, sizeof(void *)),
+        .first_bytes = bytes,
+        .peak_bytes = bytes,
+    };
+    pool->stride = rn_step_up(RN_FRONT_BYTES + RN_MAX(object_bytes, sizeof(void *)) + RN_TAIL_BYTES,
+                              pool->align);
+    begin_block(pool, block, bytes, (char *)(pool + 1));
+    *out_pool = pool;
+    return RATION_OK;
+}
+
+#ifdef RATION_CHECKED
+
+/* Looks at all objects of a block; those in use are leaks. */
+static void verify_block(const ration_object_pool *pool, pool_block *block, char *start,
+                         rn_leaks *leaks, const rn_place *place)
+{
+    start += rn_align_gap(start + RN_FRONT_BYTES, pool->align);
+    for (char *raw = start; raw < (char *)block + block->line; raw += pool->stride) {
+        if (rn_chunk_is_buried(raw)) {
+            rn_chunk_verify_buried(raw, place);
+        } else {
+            rn_chunk_verify_live(rn_chunk_user(raw), place);
+            rn_leaks_add(leaks, rn_chunk_user(raw));
+        }
+    }
+}
+
+static void verify_all(ration_object_pool *pool, const char *call)
+{
+    rn_place place = place_of(pool, call);
+    rn_leaks leaks = {0};
+    verify_block(pool, first_block(pool), (char *)(pool + 1), &leaks, &place);
+    for (pool_block *block = pool->blocks; block != NULL; block = block->next) {
+        verify_block(pool, block, (char *)(block + 1), &leaks, &place);
+        rn_unpoison(block + 1, (size_t)RN_BLOCK_BYTES - sizeof(*block));
+    }
+    rn_leaks_end(&leaks, &place);
+    rn_resource_forget(&pool->resource, 0);
+    rn_resource_end(&pool->resource, 0, call);
+}
+
+#else
+
+static void verify_all(const ration_object_pool *pool, const char *call)
+{
+    (void)pool;
+    (void)call;
+}
+
+#endif
+
+void ration_object_pool_close(ration_object_pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    verify_all(pool, __func__);
+    rn_slot *slot = pool->slot;
+    if (pool->block_count > 0) {
+        rn_block_release_chain(slot, pool->blocks, pool->oldest, pool->block_count);
+    }
+    pool_block *first = first_block(pool);
+    int64_t bytes = pool->first_bytes;
+    rn_unpoison(first, (size_t)bytes);
+    rn_block_release(slot, first, bytes);
+}
+
+ration_status ration_object_pool_status(const ration_object_pool *pool)
+{
+    return pool->status;
 }
 
 ration_resource *ration_object_pool_resource(ration_object_pool *pool)

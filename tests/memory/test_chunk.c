@@ -82,6 +82,21 @@ START_TEST(test_chunk__keeps_contents_and_alignment)
 }
 END_TEST
 
+/* Also where nothing is asked for and a block ends just there. */
+START_TEST(test_chunk__nothing_is_aligned_too)
+{
+    place here = open_place(INT64_MAX);
+    ration_context *context = create_one(&here, NULL, RATION_CONTEXT_BUMP);
+    for (int i = 0; i < 20000; i++) {
+        size_t align = (size_t)16 << i % 9;
+        char *memory = (char *)ration_context_allocate_aligned(context, 0, align);
+        ck_assert_uint_eq((uintptr_t)memory % align, 0);
+    }
+    ration_context_delete(context);
+    close_place(&here);
+}
+END_TEST
+
 START_TEST(test_chunk__impossible_alignments_have_a_status)
 {
     place here = open_place(INT64_MAX);
@@ -143,6 +158,22 @@ END_TEST
 /* ----------------------------------------------------------------------------------- unchecked */
 
 #ifndef RATION_UNGOVERNED
+/* What the system lacks is no longer charged. */
+START_TEST(test_chunk__unchecked_without_memory_charges_nothing)
+{
+    place here = open_place(64 * KIB);
+    ration_context *context = create_one(&here, NULL, RATION_CONTEXT_SET);
+    int64_t before = rn_slot_used(here.slot);
+    ck_assert_ptr_null(ration_context_allocate_unchecked(context, (size_t)1 << 46));
+    ck_assert_int_eq(ration_context_status(context), RATION_NO_MEMORY);
+    ck_assert_int_eq(rn_slot_used(here.slot), before);
+    ck_assert_int_eq(here.slot->advance_bytes, 0);
+    ck_assert_ptr_null(ration_context_allocate(context, 1000000));
+    ration_context_delete(context);
+    close_place(&here);
+}
+END_TEST
+
 START_TEST(test_chunk__unchecked_passes_a_limit)
 {
     place here = open_place(64 * KIB);
@@ -256,6 +287,78 @@ START_TEST(test_context__callbacks_may_leave)
 }
 END_TEST
 
+typedef struct maker {
+    place *here;
+    ration_context *below;
+    ration_context_callback callback;
+    int made;
+} maker;
+
+static void make_child(void *argument)
+{
+    maker *self = (maker *)argument;
+    ration_context *child = create_one(self->here, self->below, RATION_CONTEXT_SET);
+    ck_assert_ptr_nonnull(ration_context_allocate(child, 30000));
+    self->made += 1;
+}
+
+static void register_maker(void *argument)
+{
+    maker *self = (maker *)argument;
+    self->callback = (ration_context_callback){.call = make_child, .argument = self};
+    ration_context_on_reset(self->below, &self->callback);
+}
+
+/* A parent's callback registers one on its child, whose callbacks have run; that one creates a
+ * context below. All of it goes. */
+START_TEST(test_context__callbacks_may_create)
+{
+    for (int whole = 0; whole < 3; whole++) {
+        place here = open_place(INT64_MAX);
+        ration_context *top = create_one(&here, NULL, RATION_CONTEXT_SET);
+        maker self = {.here = &here, .below = create_one(&here, top, RATION_CONTEXT_BUMP)};
+        ration_context_callback callback = {.call = register_maker, .argument = &self};
+        ration_context_on_reset(top, &callback);
+        if (whole == 1) {
+            ration_context_reset(top);
+            ck_assert_ptr_null(ration_context_child(top, NULL));
+        } else if (whole == 2) {
+            self.below = top; /* below the one that is being deleted */
+        }
+        ration_context_delete(top);
+        ck_assert_int_eq(self.made, 1);
+        close_place(&here);
+    }
+}
+END_TEST
+
+/* Deep trees are walked, looked at and deleted without recursion and in linear time. */
+START_TEST(test_context__deep_chain)
+{
+    place here = open_place(INT64_MAX);
+    ration_context *top = create_one(&here, NULL, RATION_CONTEXT_BUMP);
+    ration_context *at = top;
+    enum { DEEP = 20000 };
+    for (int i = 0; i < DEEP; i++) {
+        at = create_one(&here, at, RATION_CONTEXT_BUMP);
+    }
+    ck_assert(ration_context_check(top));
+    ration_context_figures figures[3];
+    rn_ledger *ledger = rn_pool_ledger(here.world.first);
+    rn_ledger_lock(ledger);
+    ck_assert_uint_eq(rn_slots_peek(ledger, &here.slot, 1, figures, 3), DEEP + 1);
+    rn_ledger_unlock(ledger);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(figures[i].depth, i);
+        ck_assert_int_eq(figures[i].below, DEEP - i);
+        ck_assert_int_eq(figures[i].below_bytes, (DEEP - i) * 8 * KIB);
+        ck_assert_int_eq(figures[i].free_bytes, -1);
+    }
+    ration_context_delete(top);
+    close_place(&here);
+}
+END_TEST
+
 START_TEST(test_context__identifier_is_forgotten_by_a_reset)
 {
     place here = open_place(INT64_MAX);
@@ -280,13 +383,17 @@ int main(void)
     TCase *tests = tcase_create("chunk");
     tcase_add_test(tests, test_chunk__is_aligned_as_asked);
     tcase_add_test(tests, test_chunk__keeps_contents_and_alignment);
+    tcase_add_test(tests, test_chunk__nothing_is_aligned_too);
     tcase_add_test(tests, test_chunk__impossible_alignments_have_a_status);
     tcase_add_loop_test(tests, test_chunk__random_alignments, 0, 4);
 #ifndef RATION_UNGOVERNED
     tcase_add_test(tests, test_chunk__unchecked_passes_a_limit);
+    tcase_add_test(tests, test_chunk__unchecked_without_memory_charges_nothing);
 #endif
     tcase_add_test(tests, test_context__forms_of_reset);
     tcase_add_test(tests, test_context__callbacks_may_leave);
+    tcase_add_test(tests, test_context__callbacks_may_create);
+    tcase_add_test(tests, test_context__deep_chain);
     tcase_add_test(tests, test_context__identifier_is_forgotten_by_a_reset);
     tcase_set_timeout(tests, 60);
     Suite *suite = suite_create("memory/chunks");
