@@ -39,7 +39,7 @@ typedef struct ration_context_head {
 typedef enum ration_context_kind {
     RATION_CONTEXT_BUMP,      /* no headers, no free: given up by reset or delete only */
     RATION_CONTEXT_SET,       /* general: free lists by size */
-    RATION_CONTEXT_SLAB,      /* chunks of one size; an emptied block is given back */
+    RATION_CONTEXT_SLAB,      /* chunks of one size; emptied blocks are given back, but for one */
     RATION_CONTEXT_GENERATION /* chunks that are freed in about the order they were made: a block is
                                  given back when its last chunk is freed, single chunks are not
                                  used again */
@@ -113,7 +113,7 @@ RATION_PUBLIC ration_context *ration_context_child(const ration_context *parent,
                                                    const ration_context *previous);
 RATION_PUBLIC const char *ration_context_name(const ration_context *context);
 RATION_PUBLIC ration_slot *ration_context_slot(const ration_context *context);
-/* Nothing was allocated in it since create or reset, and nothing is below. */
+/* Nothing was cut from its blocks since create or reset, and nothing is below. */
 RATION_PUBLIC bool ration_context_is_empty(const ration_context *context);
 /* What distinguishes this context from others of its name; kept by pointer, may be NULL. It may lie
  * in the context itself: a reset forgets it. */

@@ -10,7 +10,7 @@
  * over all chunks of a block.
  *
  *   1. A header's state is LIVE or ALONE from allocate to free: freeing twice, or what is no chunk,
- *      is found out, also in release builds unless the memory was used again.
+ *      is found out, also in release builds unless the memory was used again or is unmapped.
  */
 #include "memory/context.h"
 

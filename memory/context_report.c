@@ -63,12 +63,17 @@ static void read_own(const ration_context *context, ration_context_figures *out_
     *out_figures = figures;
 }
 
+/* Owner only. */
+static int64_t count_free(const ration_context *context)
+{
+    return (context->end - context->at) +
+           (context->kind->free_bytes == NULL ? 0 : context->kind->free_bytes(context));
+}
+
 void ration_context_read(const ration_context *context, ration_context_figures *out_figures)
 {
     read_own(context, out_figures);
-    out_figures->free_bytes =
-        (context->end - context->at) +
-        (context->kind->free_bytes == NULL ? 0 : context->kind->free_bytes(context));
+    out_figures->free_bytes = count_free(context);
     for (const ration_context *above = context->parent; above != NULL; above = above->parent) {
         out_figures->depth += 1;
     }
@@ -216,9 +221,7 @@ static report add_up(const ration_context *top)
     report sum = {0};
     for (const ration_context *at = rn_context_next(top, top); at != NULL;
          at = rn_context_next(at, top)) {
-        ration_context_figures figures;
-        ration_context_read(at, &figures);
-        add_to(&sum, 1, figures.bytes, figures.free_bytes, figures.blocks);
+        add_to(&sum, 1, count_bytes(at), count_free(at), rn_load(&at->block_count));
     }
     return sum;
 }

@@ -143,8 +143,9 @@ static void go_on_in_parent(void)
 {
     for (rn_ledger *ledger = all; ledger != NULL; ledger = ledger->sibling) {
         for_each_slot(ledger, reopen_slot);
+        rn_ledger_unlock(ledger); /* shelves were emptied: somebody may wait for that */
     }
-    unlock_all();
+    pthread_mutex_unlock(&all_lock);
 }
 
 /* With the lock held, and no other thread alive. */

@@ -20,6 +20,7 @@
 #define RATION_TREE_H
 
 #include <sched.h>
+#include <time.h>
 
 #include "memory/pool.h"
 
@@ -67,9 +68,14 @@ static inline void rn_context_shut(rn_slot *slot)
 static inline void rn_context_await_leave(rn_slot *slot)
 {
     RN_POINT("peek.fenced");
-    while (rn_load_seq_cst(&slot->tree_busy) != 0) {
+    for (int tries = 0; rn_load_seq_cst(&slot->tree_busy) != 0; tries++) {
         RN_POINT("peek.waiting");
-        (void)sched_yield();
+        if (tries < 100) {
+            (void)sched_yield();
+        } else { /* lets an owner of a lower class run */
+            struct timespec pause = {.tv_nsec = 50000};
+            (void)nanosleep(&pause, NULL);
+        }
     }
 }
 static inline void rn_context_open(rn_slot *slot)
