@@ -128,7 +128,7 @@ static bool charging_resize(ration_resource *resource, ration_block *block, size
         ration_slot_release(slot, ahead);
         return false;
     }
-    int64_t change = (int64_t)block->bytes - before;
+    int64_t change = (int64_t)measure(upstream, *block, align) - before;
     if (change > ahead) {
         ration_slot_charge(slot, change - ahead);
     } else {

@@ -69,7 +69,11 @@ static bool context_resize(ration_resource *resource, ration_block *block, size_
                            size_t align)
 {
     if (!rn_kind_has_headers(context_of(resource)->kind)) {
-        return bytes <= block->bytes; /* as it is: a smaller copy would only take more */
+        if (bytes > block->bytes) {
+            return false;
+        }
+        block->bytes = context_measure(resource, *block, align); /* as it is: a copy takes more */
+        return true;
     }
     ration_block resized = {.bytes = bytes};
     resized.memory = ration_context_reallocate(chunk_of(block), bytes);

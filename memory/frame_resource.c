@@ -193,7 +193,11 @@ static bool frame_resize(ration_resource *resource, ration_block *block, size_t 
         return resize_large(frame, block, bytes, align);
     }
     if (!is_newest(frame, user, block->bytes)) {
-        return bytes <= block->bytes; /* as it is: a smaller copy would only take more */
+        if (bytes > block->bytes) {
+            return false;
+        }
+        block->bytes = real_bytes(block->bytes); /* as it is: a copy would only take more */
+        return true;
     }
     if (body_bytes(bytes) > (size_t)(frame->limit - user)) {
         return false;

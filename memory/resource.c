@@ -109,6 +109,27 @@ static void leave_block(const ration_resource *resource, const ration_block *blo
     rn_live_take(identify(resource), block->memory, block->bytes, align, &place);
 }
 
+static void expect_block(const ration_resource *resource, const ration_block *block, size_t align,
+                         const char *call)
+{
+    rn_place place = place_of(resource, call);
+    rn_live_expect(identify(resource), block->memory, block->bytes, align, &place);
+}
+
+/* `before` became `after`, of which `asked` bytes were asked for. One that stays where it is keeps
+ * its age: it does not go with what a frame gives up that was made later. */
+static void change_block(const ration_resource *resource, const ration_block *before,
+                         ration_block *after, size_t asked, size_t align, const char *call)
+{
+    if (after->memory != before->memory) {
+        leave_block(resource, before, align, call);
+        enter_block(resource, after, asked, align, call);
+    } else {
+        after->bytes = asked;
+        rn_live_resize(after->memory, asked);
+    }
+}
+
 #else
 
 bool rn_resource_fault(const ration_resource *resource, const char *call, uint32_t made,
@@ -147,6 +168,20 @@ static inline void leave_block(const ration_resource *resource, const ration_blo
                                size_t align, const char *call)
 {
     enter_block(resource, block, 0, align, call);
+}
+
+static inline void expect_block(const ration_resource *resource, const ration_block *block,
+                                size_t align, const char *call)
+{
+    enter_block(resource, block, 0, align, call);
+}
+
+static inline void change_block(const ration_resource *resource, const ration_block *before,
+                                const ration_block *after, size_t asked, size_t align,
+                                const char *call)
+{
+    (void)before;
+    enter_block(resource, after, asked, align, call);
 }
 
 #endif
@@ -216,16 +251,17 @@ ration_status ration_resource_reallocate(ration_resource *resource, ration_block
     }
     RN_TRY(admit(resource, bytes, align, __func__));
     bytes = RN_MAX(bytes, 1);
-    ration_block resized = {.memory = block->memory, .bytes = RN_MAX(block->bytes, 1)};
-    leave_block(resource, &resized, align, __func__);
-    size_t before = resized.bytes;
+    ration_block before = {.memory = block->memory, .bytes = RN_MAX(block->bytes, 1)};
+    ration_block resized = before;
+    expect_block(resource, &before, align, __func__);
     ration_status status = RATION_OK;
     if (resource->calls->resize == NULL ||
         !resource->calls->resize(resource, &resized, bytes, align)) {
         status = move_block(resource, &resized, bytes, align);
     }
     /* One that stays as it is keeps its size: it is freed as what it was allocated as. */
-    enter_block(resource, &resized, resized.bytes == before ? before : bytes, align, __func__);
+    bool kept = resized.memory == before.memory && resized.bytes == before.bytes;
+    change_block(resource, &before, &resized, kept ? before.bytes : bytes, align, __func__);
     if (status == RATION_OK) {
         *block = resized;
     }

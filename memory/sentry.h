@@ -150,6 +150,11 @@ void rn_live_insert(const void *owner, const void *address, size_t bytes, size_t
 /* Reports double free (with the stack of the first), foreign free, other bytes, other align. */
 void rn_live_take(const void *owner, const void *address, size_t bytes, size_t align,
                   const rn_place *place);
+/* The same reports, and the block stays live. */
+void rn_live_expect(const void *owner, const void *address, size_t bytes, size_t align,
+                    const rn_place *place);
+/* A live block that stays where it is has `bytes` from now on. */
+void rn_live_resize(const void *address, size_t bytes);
 /* Every insert so far has a number of at most this. */
 uint64_t rn_live_mark(void);
 /* Blocks of the owner that were inserted after `mark` (0: all) are no longer live; they count as

@@ -305,23 +305,21 @@ static void report_unknown(const void *address, size_t bytes, const rn_place *pl
     rn_sentry_abort(place, 0, 0, "foreign free: %zu bytes at %p are no block", bytes, address);
 }
 
-void rn_live_take(const void *owner, const void *address, size_t bytes, size_t align,
-                  const rn_place *place)
+/* The live block that this is said to be, under the mutex; 0, and not under it, when there is no
+ * telling. */
+static uint32_t find_expected(const void *owner, const void *address, size_t bytes, size_t align,
+                              const rn_place *place)
 {
-    uint32_t stack = rn_stack_here(1);
     lock();
     uint32_t at = find_node(address);
     if (at == 0) {
         report_unknown(address, bytes, place);
-        return;
+        return 0;
     }
     live_node node = nodes[at];
     live_owner whose = owners[node.owner];
     if (whose.owner == owner && node.bytes == bytes && node.align == (uint32_t)align) {
-        remove_node(at);
-        unlock();
-        rn_departed_add(address, bytes, node.stack, stack, place);
-        return;
+        return at;
     }
     unlock();
     if (whose.owner != owner) {
@@ -338,6 +336,37 @@ void rn_live_take(const void *owner, const void *address, size_t bytes, size_t a
                     "mismatched alignment: a block of %zu bytes at %p, aligned to %zu, freed with "
                     "%zu",
                     node.bytes, address, (size_t)node.align, align);
+}
+
+void rn_live_take(const void *owner, const void *address, size_t bytes, size_t align,
+                  const rn_place *place)
+{
+    uint32_t stack = rn_stack_here(1);
+    uint32_t at = find_expected(owner, address, bytes, align, place);
+    if (at != 0) {
+        uint32_t made = nodes[at].stack;
+        remove_node(at);
+        unlock();
+        rn_departed_add(address, bytes, made, stack, place);
+    }
+}
+
+void rn_live_expect(const void *owner, const void *address, size_t bytes, size_t align,
+                    const rn_place *place)
+{
+    if (find_expected(owner, address, bytes, align, place) != 0) {
+        unlock();
+    }
+}
+
+void rn_live_resize(const void *address, size_t bytes)
+{
+    lock();
+    uint32_t at = find_node(address);
+    if (at != 0) {
+        nodes[at].bytes = bytes;
+    }
+    unlock();
 }
 
 uint64_t rn_live_mark(void)
