@@ -178,9 +178,9 @@ START_TEST(test_shelf__contexts)
         ration_context_set_identifier(context, identifier);
         ration_context_delete(context);
         int64_t trips = here.slot->lock_trips;
-        ck_assert_int_eq(ration_context_create(NULL, &here.slot->hot, (ration_context_kind)kind,
-                                               "two", &again),
-                         RATION_OK);
+        ck_assert_int_eq(
+            ration_context_create(NULL, &here.slot->hot, (ration_context_kind)kind, "two", &again),
+            RATION_OK);
         ration_context_figures figures;
         ration_context_read(again, &figures);
         ck_assert_str_eq(figures.name, "two");

@@ -189,7 +189,7 @@ static void disturb(stress *in, rn_slot *asker, int64_t asked_bytes, bool cuts, 
         if (cuts) {
             rn_pool_set_limit(in->world.queries, (int64_t)(random / 8 % 64) * 16 * KIB);
             break;
-        } /* fall through */
+        }   /* fall through */
     case 3: /* what the owners may hold at most is never in the way */
         if (charge(asker, asked_bytes) == RATION_OK) {
             release(asker, asked_bytes);

@@ -36,9 +36,9 @@ static void set_stage(scene *stage, bool seq_cst)
 {
     *stage = (scene){.world = fixture_open(MIB, INT64_MAX, 64 * 1024, seq_cst)};
     stage->slot = open_slot(stage->world.first);
-    ck_assert_int_eq(ration_context_create(NULL, &stage->slot->hot, RATION_CONTEXT_SET, "root",
-                                           &stage->root),
-                     RATION_OK);
+    ck_assert_int_eq(
+        ration_context_create(NULL, &stage->slot->hot, RATION_CONTEXT_SET, "root", &stage->root),
+        RATION_OK);
     points_start(&stage->owner, "owner", act_create, stage);
     points_start(&stage->reader, "reader", act_peek, stage);
 }
