@@ -174,6 +174,8 @@ typedef struct ration_slot {
     int64_t floor; /* a release that lands below it takes credit home; INT64_MAX while draining */
     int32_t ordering; /* 0 = membarrier supplies the store-load order, 1 = seq_cst; fixed at open */
     int32_t shelves_used;
+    int64_t shelf_puts;      /* ever; owner writes, all read */
+    int64_t shelf_cleared;   /* of these, when the shelves were last emptied; under the lock */
     ration_shelf shelves[5]; /* blocks at hand; the library's alone */
 } ration_slot;
 

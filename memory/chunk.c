@@ -173,7 +173,8 @@ static found find_chunk(const void *memory, const char *call)
     }
     uint32_t state = RN_CHUNK_STATE(word);
     if ((state != RN_CHUNK_LIVE && state != RN_CHUNK_ALONE) || (word & RN_CHUNK_MOVED) != moved) {
-        rn_context_report_foreign(memory, state, call);
+        rn_chunk_report_header(memory, call);
+        (void)rn_never(true);
         return here;
     }
     here.chunk = chunk;

@@ -168,18 +168,3 @@ void rn_context_verify(ration_context *context, const char *call)
     (void)call;
 #endif
 }
-
-void rn_context_report_foreign(const void *memory, uint32_t state, const char *call)
-{
-#ifdef RATION_CHECKED
-    rn_place place = {"context", "?", "?", call};
-    bool freed = state == RN_CHUNK_FREE || state == RN_CHUNK_SET_ASIDE;
-    rn_sentry_abort(&place, 0, 0, "%s: %p is no chunk of a context that frees chunks",
-                    freed ? "double free" : "foreign free", memory);
-#else
-    (void)memory;
-    (void)state;
-    (void)call;
-    (void)rn_never(true);
-#endif
-}

@@ -91,8 +91,7 @@ typedef struct rn_slot {
     int64_t refills, recalls_hit, lock_trips; /* under the lock */
     void *cells[RN_SHELVES][RN_SHELF_CELLS];  /* of its shelves; owner writes */
     int64_t taken_bytes;   /* off its shelves, which it still counts as used; under the lock */
-    int64_t shelf_puts;    /* ever; owner writes */
-    int64_t shelf_seen;    /* of these, when the shelves were last looked at .. */
+    int64_t shelf_seen;    /* hot.shelf_puts, when the shelves were last looked at .. */
     int64_t shelf_seen_ns; /* .. and since when they are so; under the lock */
     int64_t shelf_floor;   /* scratch of rn_shelves_clear */
     struct rn_slot *next_closed; /* the same */

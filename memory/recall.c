@@ -130,7 +130,7 @@ static int64_t open_slot_at_used(const rn_ledger *ledger, rn_slot *slot)
     int64_t used =
         ledger->membarrier ? rn_load_acquire(&slot->hot.used) : rn_load_seq_cst(&slot->hot.used);
     RN_POINT("recall.read");
-    if (RN_UNLIKELY(rn_shelf_holds(slot))) {
+    if (RN_UNLIKELY(rn_shelf_is_touched(slot))) {
         (void)rn_shelf_clear(slot, true);
     }
     int64_t credit = RN_MAX(slot->granted_bytes - used, 0);

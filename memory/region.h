@@ -193,8 +193,6 @@ static inline rn_place rn_context_place(const ration_context *context, const cha
 void rn_context_verify(ration_context *context, const char *call);
 /* context_resource.c: blocks of the context as a resource end with its memory. The same. */
 void rn_context_resource_end(ration_context *context, const char *call);
-/* `memory`, with this where a header's state should be, is no chunk that can be freed. */
-void rn_context_report_foreign(const void *memory, uint32_t state, const char *call);
 
 /* chunk.c: ration_context_allocate of checked builds. */
 void *rn_context_allocate_armed(ration_context *context, size_t bytes);

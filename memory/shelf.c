@@ -14,9 +14,13 @@
  *
  *     take:  c = count - 1; c < base: empty.  count = c; order; limit CLOSED or c < base: ask under
  *            the lock.
- *     put:   cells[count] = block; count += 1; order; floor INT64_MAX: ask under the lock.
+ *     put:   cells[count] = block; count += 1; puts += 1; order; floor INT64_MAX: ask under the
+ *            lock.
  *     clear: limit = CLOSED, floor = INT64_MAX; barrier; r = count, read once; cells [base, r) are
  *            the clearer's; base = max(base, r); limit is opened again.
+ *
+ * A recall that finds puts as it was when the shelves were last cleared leaves it at that: puts is
+ * stored after count and read before it, by the same rule.
  *
  * Proof. Let S be the clearer's stores to limit and floor, B the point where the barrier orders the
  * owner, R the read of count. A take or put whose last load comes before B in the owner's order has
@@ -88,6 +92,7 @@ int64_t rn_shelf_clear(rn_slot *slot, bool retain)
 {
     rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(slot));
     int64_t bytes = 0;
+    int64_t puts = rn_load_seq_cst(&slot->hot.shelf_puts); /* before any count */
     for (int which = 0; which < RN_SHELVES; which++) {
         ration_shelf *shelf = &slot->hot.shelves[which];
         int64_t count =
@@ -102,6 +107,7 @@ int64_t rn_shelf_clear(rn_slot *slot, bool retain)
         }
         rn_store_release(&shelf->base, base);
     }
+    rn_store(&slot->hot.shelf_cleared, puts);
     rn_store(&slot->taken_bytes, slot->taken_bytes + (RN_GOVERNED ? bytes : 0));
     return bytes;
 }
@@ -117,7 +123,7 @@ void rn_shelf_orphan(rn_slot *slot)
 /* Has it lain there long enough, with nothing put in between? Looking is what makes it older. */
 static bool is_old(rn_slot *slot, int64_t age_ns, int64_t now_ns)
 {
-    int64_t seen = rn_load(&slot->shelf_puts);
+    int64_t seen = rn_load(&slot->hot.shelf_puts);
     if (!rn_shelf_holds(slot) || seen != slot->shelf_seen) {
         slot->shelf_seen = seen;
         slot->shelf_seen_ns = now_ns;

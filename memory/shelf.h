@@ -65,30 +65,36 @@ static inline bool rn_shelf_put(rn_slot *slot, int which, void *block)
         return false;
     }
     slot->cells[which][count & (RN_SHELF_CELLS - 1)] = block;
-    rn_store(&slot->shelf_puts, rn_load(&slot->shelf_puts) + 1);
     RN_POINT("shelf.filled");
     bool shut;
+    int64_t puts = rn_load(&slot->hot.shelf_puts) + 1;
+    rn_store_release(&shelf->count, count + 1);
     if (RN_LIKELY(slot->hot.ordering == 0)) {
-        rn_store_release(&shelf->count, count + 1);
+        rn_store(&slot->hot.shelf_puts, puts);
         rn_keep_order();
         RN_POINT("shelf.put");
         shut = rn_load(&slot->hot.floor) == INT64_MAX;
     } else {
-        rn_exchange_seq_cst(&shelf->count, count + 1);
+        rn_exchange_seq_cst(&slot->hot.shelf_puts, puts);
         RN_POINT("shelf.put");
         shut = rn_load_seq_cst(&slot->hot.floor) == INT64_MAX;
     }
     return RN_LIKELY(!shut) || rn_shelf_settle_put(slot, which, count);
 }
 
-/* Does anything lie on the slot's shelves? Any thread, as of some moment: of a closed slot, since
- * it was closed. */
+/* Was anything put on the slot's shelves since they were last cleared? Under the lock: of a closed
+ * slot, since it was closed. */
+static inline bool rn_shelf_is_touched(const rn_slot *slot)
+{
+    return rn_load_seq_cst(&slot->hot.shelf_puts) != rn_load(&slot->hot.shelf_cleared);
+}
+/* Does anything lie there? Any thread, as of some moment. */
 static inline bool rn_shelf_holds(const rn_slot *slot)
 {
     int64_t differ = 0;
     for (int which = 0; which < RN_SHELVES; which++) {
         const ration_shelf *shelf = &slot->hot.shelves[which];
-        differ |= rn_load_seq_cst(&shelf->count) ^ rn_load(&shelf->base);
+        differ |= rn_load(&shelf->count) ^ rn_load(&shelf->base);
     }
     return differ != 0;
 }

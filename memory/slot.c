@@ -381,6 +381,10 @@ bool rn_slot_take_over(rn_slot *slot, ration_pool *pool, int64_t bytes)
     rn_slot_set_granted(slot, slot->granted_bytes + missing);
     rn_store(&slot->hot.used, rn_slot_counted(slot) + bytes);
     way seen = look_up(own, 0);
-    set_floor(slot, &seen);
+    if (seen.drained) { /* as a charge would have, where there is room: shelves open with credit */
+        refill(slot, 0, &seen);
+    } else {
+        set_floor(slot, &seen);
+    }
     return true;
 }

@@ -20,7 +20,9 @@
 #define RATION_TREE_H
 
 #include <sched.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "memory/pool.h"
 
@@ -74,7 +76,7 @@ static inline void rn_context_await_leave(rn_slot *slot)
             (void)sched_yield();
         } else { /* lets an owner of a lower class run */
             struct timespec pause = {.tv_nsec = 50000};
-            (void)nanosleep(&pause, NULL);
+            (void)syscall(SYS_nanosleep, &pause, NULL); /* unlike nanosleep no cancellation point */
         }
     }
 }

@@ -249,6 +249,19 @@ START_TEST(test_shelf__shut_while_drained)
 }
 END_TEST
 
+/* A slot that only takes over what is retained has its shelves open again, too. */
+START_TEST(test_shelf__open_again_after_a_recall)
+{
+    place here = open_place(_i != 0);
+    rn_block_release(here.slot, acquire(here.slot, SMALL), SMALL);
+    (void)rn_pool_recall(here.world.root);
+    ck_assert_int_eq(read_pool(here.world.retained).granted_bytes, SMALL);
+    rn_block_release(here.slot, acquire(here.slot, SMALL), SMALL);
+    ck_assert_int_eq(rn_slot_shelved(here.slot), SMALL);
+    close_place(&here);
+}
+END_TEST
+
 /* Whoever needs the bytes gets them to the last one, at the root and at the query; one more is
  * refused, and the refusal does not count what was idle. */
 START_TEST(test_shelf__never_refuses)
@@ -443,6 +456,7 @@ int main(void)
         test_shelf__contexts,
         test_shelf__counts_as_retained,
         test_shelf__shut_while_drained,
+        test_shelf__open_again_after_a_recall,
         test_shelf__never_refuses,
         test_shelf__serves_its_owner_in_another_size,
         test_shelf__cut_limit,

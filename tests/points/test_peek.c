@@ -112,12 +112,30 @@ START_TEST(test_peek__owner_enters_after_one_wait)
 }
 END_TEST
 
+/* Who is cancelled while it waits for the owner, with the lock held, goes on to the end. */
+START_TEST(test_peek__is_no_cancellation_point)
+{
+    scene stage;
+    set_stage(&stage, _i != 0);
+    points_run_to(&stage.owner, "tree.entered");
+    points_run_to(&stage.reader, "peek.waiting");
+    points_let_go(&stage.reader);
+    points_await_stuck(&stage.reader);
+    ck_assert_int_eq(pthread_cancel(stage.reader.thread), 0);
+    points_finish(&stage.owner);
+    points_finish(&stage.reader);
+    ck_assert_uint_eq(stage.count, 2);
+    clear_stage(&stage);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
         test_peek__owner_finds_the_tree_shut,
         test_peek__waits_for_the_owner,
         test_peek__owner_enters_after_one_wait,
+        test_peek__is_no_cancellation_point,
     };
     return run_in_both_orderings("points/peek", tests, RN_COUNT(tests));
 }

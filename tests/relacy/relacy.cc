@@ -107,7 +107,7 @@ void *rn_heap_allocate(size_t bytes)
         if (watches_shelves) {
             shim::watch_word(&slot->hot.shelves[SHELF].count);
             shim::watch_word(&slot->hot.shelves[SHELF].base);
-            shim::watch_word(&slot->shelf_puts);
+            shim::watch_word(&slot->hot.shelf_puts);
             shim::watch_word(&slot->tree_busy);
             shim::watch_word(&slot->tree_shut);
         }
