@@ -160,7 +160,7 @@ memcheck: $(TESTS) ## runs the test programs under valgrind
 	    --leak-check=full --errors-for-leak-kinds=definite,possible \
 	    --suppressions=tools/valgrind.supp" tools/run-tests $(TESTS)
 
-STRESS_TESTS := $(addprefix $(OBJECTS_IN)/tests/memory/,test_stress test_twin)
+STRESS_TESTS := $(addprefix $(OBJECTS_IN)/tests/memory/,test_stress test_twin test_shelf_threads)
 stress: $(STRESS_TESTS) ## long forms: 10^8 charges under 10^6 recalls, 10^7 steps beside the twin
 	@RATION_STRESS=long JOBS=1 TEST_SECONDS=7200 tools/run-tests $(STRESS_TESTS)
 

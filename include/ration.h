@@ -2,7 +2,8 @@
  *
  * Ration: a memory budget for the result sets of a query executor.
  *
- * The whole public interface. Order of calls:
+ * Limits, governors, queries, slots, guards. Regions of memory: ration_context.h; other allocators:
+ * ration_resource.h, which includes both. Order of calls:
  *
  *     ration_limits limits;                     memory.yaml -> values
  *     ration_limits_load("memory.yaml", &limits, &error);

@@ -57,7 +57,11 @@ void rn_shelf_forget_taken(rn_slot *slot)
     int64_t floor = rn_load(&slot->hot.floor);
     rn_store(&slot->taken_bytes, 0);
     rn_store(&slot->hot.used, rn_slot_counted(slot) - bytes);
-    rn_slot_set_granted(slot, slot->granted_bytes - bytes);
+    if (RN_UNLIKELY(rn_load(&slot->hot.limit) == RN_SLOT_CLOSED)) {
+        slot->granted_bytes -= bytes; /* a recall that found no barrier: it stays closed */
+    } else {
+        rn_slot_set_granted(slot, slot->granted_bytes - bytes);
+    }
     rn_store(&slot->hot.floor, floor == INT64_MAX ? INT64_MAX : rn_add(floor, -bytes));
     rn_store(&pool->direct, rn_load(&pool->direct) + bytes);
 }
@@ -138,7 +142,8 @@ int64_t rn_shelves_clear(rn_ledger *ledger, int64_t age_ns, int64_t now_ns)
     rn_walk walk;
     for (ration_pool *pool = root; pool != NULL; pool = rn_pool_next(pool, root)) {
         for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL; slot = rn_walk_next(&walk)) {
-            if (slot->hot.shelves_used != 0 && is_old(slot, age_ns, now_ns)) {
+            if (slot->hot.shelves_used != 0 && rn_load(&slot->hot.limit) != RN_SLOT_CLOSED &&
+                is_old(slot, age_ns, now_ns)) {
                 slot->shelf_floor = rn_load(&slot->hot.floor);
                 rn_slot_shut(ledger, slot);
                 slot->next_closed = closed;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Owners at their shelves while another thread recalls, purges, ticks and cuts limits as fast as it
- * can, in both orderings. RATION_STRESS=long makes 10^8 steps in each.
+ * can, in both orderings. RATION_STRESS=long makes 2 x 10^7 steps in each.
  *
  * Every owner writes its mark into each block it gets and finds it there when it gives the block
  * up: a block that is handed out twice, or taken while it is in use, shows. With the lock held its
@@ -268,7 +268,7 @@ static void run_stress(bool seq_cst, bool cuts, int64_t steps)
 
 static int64_t count_steps(int64_t usual)
 {
-    return is_long() ? 100000000 : scaled(usual);
+    return is_long() ? 20000000 : scaled(usual);
 }
 
 /* Nobody is ever refused: what the owners hold and what is asked fit, whatever lies on shelves. */

@@ -13,7 +13,7 @@
  * mirrors include/ration.h ration_slot_try_charge ration_slot_release
  * mirrors memory/slot.c look_up set_floor refill rn_slot_charge_locked ration_slot_charge_slow
  * mirrors memory/slot.c ration_slot_release_slow rn_slot_fold rn_slot_open
- * mirrors memory/recall.c close_slot pass_barrier open_slot_at_used rn_pool_drain
+ * mirrors memory/recall.c rn_slot_shut pass_barrier open_slot_at_used rn_pool_drain
  * mirrors memory/recall.c rn_pool_find_full_at_last rn_pool_shed rn_pool_recall
  * mirrors memory/pool.c rn_pool_try_charge rn_pool_release rn_pool_set_limit
  *
@@ -185,7 +185,7 @@ inline let_go(i)
 
 /* -------------------------------------------------------------------------------------- recall */
 
-inline close_slot(i)
+inline rn_slot_shut(i)
 {
     hot_limit[i] = CLOSED;
 #ifndef FLOOR_AFTER_READ
@@ -234,8 +234,8 @@ inline drain(me)
     pass_barrier(me, 0);
     pass_barrier(me, 1);
 #endif
-    close_slot(0);
-    close_slot(1);
+    rn_slot_shut(0);
+    rn_slot_shut(1);
 #if !defined NO_BARRIER && !defined SEQ_CST && !defined BARRIER_BEFORE_CLOSING
     pass_barrier(me, 0);
     pass_barrier(me, 1);

@@ -207,6 +207,7 @@ START_TEST(test_shelf__second_clear_between_take_and_look)
     points_finish(&stage.clearer);
     points_run_to(&stage.owner, "shelf.taken");
     act_recall(&stage.recalling_above);
+    rn_blocks_purge(stage.world.blocks);
     points_finish(&stage.owner);
     ck_assert_ptr_null(stage.owning.block);
     clear_stage(&stage, 0, 0);

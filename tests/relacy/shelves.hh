@@ -144,15 +144,16 @@ static void open_shelf()
 }
 static void run_shelf(int index)
 {
-    if (index == 1) {
-        if (rl::rand(3) == 0) {
+    for (int i = 0; index == 1 && i < 2; i++) {
+        if (rl::rand(2) == 0) {
             rn_ledger_lock(ledger);
             (void)rn_shelves_clear(ledger, 0, 0);
             rn_ledger_unlock(ledger);
         } else {
-            (void)rn_pool_recall(pools[FIRST]);
+            (void)rn_pool_recall(pools[i == 0 ? FIRST : ROOT]);
         }
-        (void)rn_pool_recall(pools[ROOT]);
+    }
+    if (index == 1) {
         return;
     }
     if (rl::rand(2) == 0) {
