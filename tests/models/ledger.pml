@@ -13,7 +13,7 @@
  * mirrors include/ration.h ration_slot_try_charge ration_slot_release
  * mirrors memory/slot.c look_up set_floor refill rn_slot_charge_locked ration_slot_charge_slow
  * mirrors memory/slot.c ration_slot_release_slow rn_slot_fold rn_slot_open
- * mirrors memory/recall.c rn_slot_shut pass_barrier open_slot_at_used rn_pool_drain
+ * mirrors memory/recall.c rn_slot_shut rn_ledger_pass_barrier open_slot_at_used rn_pool_drain
  * mirrors memory/recall.c rn_pool_find_full_at_last rn_pool_shed rn_pool_recall
  * mirrors memory/pool.c rn_pool_try_charge rn_pool_release rn_pool_set_limit
  *
