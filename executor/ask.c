@@ -63,7 +63,7 @@ static void distribute(const ration_pool *parent, int64_t now_ns)
     }
     for (ration_pool *at = rn_pool_child(parent); at != NULL; at = rn_pool_sibling(at)) {
         bool active = !is_fixed(at) && now_ns - rn_load(&at->asked_ns) < ACTIVE_NS;
-        if (active && free_bytes > 0 && at->weight > 0) {
+        if (active && free_bytes > 0 && weights > 0) {
             at->share = rn_add(at->share, rn_multiply(free_bytes / weights, at->weight));
         }
         at->share = RN_MIN(at->share, rn_load(&at->limit));
