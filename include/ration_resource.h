@@ -111,8 +111,9 @@ struct ration_resource {
 RATION_NODISCARD RATION_PUBLIC ration_status ration_resource_allocate(ration_resource *resource,
                                                                       size_t bytes, size_t align,
                                                                       ration_block *out_block);
-/* Gives a block back, with the align it was allocated with; its `bytes` as answered, or as asked for
- * when it was allocated (after a reallocate: as answered). A block without memory (NULL) is ignored. Cannot fail. */
+/* Gives a block back, with the align it was allocated with; its `bytes` as answered, or as asked
+ * for when it was allocated (after a reallocate: as answered). A block without memory (NULL) is
+ * ignored. Cannot fail. */
 RATION_PUBLIC void ration_resource_deallocate(ration_resource *resource, ration_block block,
                                               size_t align);
 /* Makes the block at least `bytes`, contents kept as far as they fit; it may move. NULL memory is

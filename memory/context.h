@@ -10,8 +10,8 @@
 /* A chunk larger than this gets a block of its own: a quarter of the largest regular block. */
 #define RN_CHUNK_BYTES_MAX (RN_BLOCK_BYTES / 4)
 
-/* What a context wants at most of a block it takes for one chunk, and a bump context of its first. Checked
- * builds put something around every chunk. */
+/* What a context wants at most of a block it takes for one chunk, and a bump context of its first.
+ * Checked builds put something around every chunk. */
 #ifdef RATION_CHECKED
 #define RN_CONTEXT_ALONE_BYTES 128
 #define RN_CONTEXT_FIRST_BYTES 1024

@@ -189,6 +189,9 @@ static inline int64_t rn_shelf_bytes(int which)
 static inline int64_t rn_slot_shelved(const rn_slot *slot)
 {
     int64_t bytes = 0;
+    if (rn_load(&slot->hot.shelf_puts) == rn_load(&slot->hot.shelf_cleared)) {
+        return 0; /* nothing was put there since */
+    }
     for (int which = 0; which < RN_SHELVES; which++) {
         const ration_shelf *shelf = &slot->hot.shelves[which];
         bytes += (rn_load(&shelf->count) - rn_load(&shelf->base)) * rn_shelf_bytes(which);
