@@ -4,6 +4,7 @@
 #ifndef RATION_TESTS_MEMORY_RESIDENT_H
 #define RATION_TESTS_MEMORY_RESIDENT_H
 
+#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
