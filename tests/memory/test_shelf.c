@@ -418,6 +418,29 @@ START_TEST(test_shelf__purged)
 }
 END_TEST
 
+/* What a claim covers costs the limits above nothing; retained it would. Where there is no room for
+ * that, what lay on the shelf goes back to the system, and the claim keeps what it has. */
+START_TEST(test_shelf__within_a_claim_of_a_full_root)
+{
+    place here = open_place(_i != 0);
+    rn_no no;
+    ck_assert(rn_pool_try_claim(here.world.first, MIB, &no));
+    rn_block_release(here.slot, acquire(here.slot, LARGE), LARGE);
+    rn_block_release(here.slot, acquire(here.slot, LARGE), LARGE); /* claims drain: open again */
+    ck_assert_int_eq(charge(here.other, LIMIT - MIB), RATION_OK);
+    ck_assert_int_eq(read_pool(here.world.root).granted_bytes, LIMIT);
+    ck_assert_int_eq(rn_slot_shelved(here.slot), LARGE);
+    (void)rn_pool_recall(here.world.first);
+    ck_assert_int_eq(rn_slot_shelved(here.slot), 0);
+    ck_assert_int_eq(rn_blocks_mapped(here.world.blocks), 0);
+    ck_assert_int_eq(read_pool(here.world.root).granted_bytes, LIMIT);
+    check_place(&here);
+    release(here.other, LIMIT - MIB);
+    ck_assert(rn_pool_try_claim(here.world.first, 0, &no));
+    close_place(&here);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------ processes */
 
 /* No process can take another's pages: a shared ledger has no shelves. */
@@ -460,6 +483,7 @@ int main(void)
         test_shelf__never_refuses,
         test_shelf__serves_its_owner_in_another_size,
         test_shelf__cut_limit,
+        test_shelf__within_a_claim_of_a_full_root,
         test_shelf__closed_with_its_slot,
         test_shelf__decays,
         test_shelf__purged,
