@@ -155,6 +155,72 @@ START_TEST(test_chunk__random_alignments)
 }
 END_TEST
 
+/* --------------------------------------------------------------------------------- large chunks */
+
+static void check_filled(const unsigned char *memory, size_t bytes, int fill)
+{
+    for (size_t i = 0; i < bytes; i += 61) {
+        ck_assert_int_eq(memory[i], fill);
+    }
+}
+
+/* Chunks in blocks of their own, resized between others: pages move, links follow. */
+START_TEST(test_chunk__large_ones_are_resized_between_others)
+{
+    place here = open_place(INT64_MAX);
+    ration_context *context = create_one(&here, NULL, RATION_CONTEXT_SET);
+    unsigned char *memory[5];
+    size_t bytes[5];
+    for (int i = 0; i < 5; i++) {
+        bytes[i] = (size_t)(100 + 30 * i) * 1024;
+        memory[i] = ration_context_allocate(context, bytes[i]);
+        memset(memory[i], i + 1, bytes[i]);
+    }
+    for (int step = 0; step < 400; step++) {
+        int i = (int)(rn_hash_word(3, (uint64_t)step) % 5);
+        size_t wanted = 70000 + (size_t)(rn_hash_word(5, (uint64_t)step) % 900000);
+        memory[i] = ration_context_reallocate(memory[i], wanted);
+        check_filled(memory[i], RN_MIN(wanted, bytes[i]), i + 1);
+        memset(memory[i], i + 1, wanted);
+        bytes[i] = wanted;
+        ck_assert(step % 20 != 0 || ration_context_check(context));
+    }
+    for (int i = 0; i < 5; i++) { /* the middle one first, then around it */
+        int at = (i * 3 + 2) % 5;
+        check_filled(memory[at], bytes[at], at + 1);
+        ration_context_free(memory[at]);
+        ck_assert(ration_context_check(context));
+    }
+    ration_context_delete(context);
+    close_place(&here);
+}
+END_TEST
+
+#ifndef RATION_UNGOVERNED
+START_TEST(test_chunk__refused_it_stays_as_it_was)
+{
+    place here = open_place(512 * KIB);
+    for (int k = 0; k < KINDS; k++) {
+        ration_context *context = create_one(&here, NULL, kinds[k]);
+        unsigned char *memory = ration_context_allocate(context, 200000);
+        memset(memory, 9, 200000);
+        ck_assert_ptr_null(ration_context_allocate_aligned(context, 400000, 4096));
+        ck_assert_int_eq(ration_context_status(context), RATION_QUERY_LIMIT);
+        if (k > 0) {
+            ck_assert_ptr_null(ration_context_reallocate(memory, 600000));
+            ck_assert_ptr_null(ration_context_reallocate(memory, SIZE_MAX / 2));
+        }
+        while (ration_context_allocate_aligned(context, 3000, 2048) != NULL) {
+        }
+        check_filled(memory, 200000, 9);
+        ck_assert(ration_context_check(context));
+        ration_context_delete(context);
+    }
+    close_place(&here);
+}
+END_TEST
+#endif
+
 /* ----------------------------------------------------------------------------------- unchecked */
 
 #ifndef RATION_UNGOVERNED
@@ -290,7 +356,7 @@ END_TEST
 typedef struct maker {
     place *here;
     ration_context *below;
-    ration_context_callback callback;
+    ration_context_callback callback, late;
     int made;
 } maker;
 
@@ -300,6 +366,22 @@ static void make_child(void *argument)
     ration_context *child = create_one(self->here, self->below, RATION_CONTEXT_SET);
     ck_assert_ptr_nonnull(ration_context_allocate(child, 30000));
     self->made += 1;
+}
+
+static void register_on_parent(void *argument)
+{
+    maker *self = (maker *)argument;
+    self->callback = (ration_context_callback){.call = make_child, .argument = self};
+    self->below = ration_context_parent(self->below);
+    ration_context_on_reset(self->below, &self->callback);
+}
+
+/* Runs when the children are being deleted, and has something run for the parent after that. */
+static void register_late(void *argument)
+{
+    maker *self = (maker *)argument;
+    self->late = (ration_context_callback){.call = register_on_parent, .argument = self};
+    ration_context_on_reset(self->below, &self->late);
 }
 
 static void register_maker(void *argument)
@@ -313,11 +395,12 @@ static void register_maker(void *argument)
  * context below. All of it goes. */
 START_TEST(test_context__callbacks_may_create)
 {
-    for (int whole = 0; whole < 3; whole++) {
+    for (int whole = 0; whole < 4; whole++) {
         place here = open_place(INT64_MAX);
         ration_context *top = create_one(&here, NULL, RATION_CONTEXT_SET);
         maker self = {.here = &here, .below = create_one(&here, top, RATION_CONTEXT_BUMP)};
-        ration_context_callback callback = {.call = register_maker, .argument = &self};
+        ration_context_callback callback = {.call = whole == 3 ? register_late : register_maker,
+                                            .argument = &self};
         ration_context_on_reset(top, &callback);
         if (whole == 1) {
             ration_context_reset(top);
@@ -386,7 +469,9 @@ int main(void)
     tcase_add_test(tests, test_chunk__nothing_is_aligned_too);
     tcase_add_test(tests, test_chunk__impossible_alignments_have_a_status);
     tcase_add_loop_test(tests, test_chunk__random_alignments, 0, 4);
+    tcase_add_test(tests, test_chunk__large_ones_are_resized_between_others);
 #ifndef RATION_UNGOVERNED
+    tcase_add_test(tests, test_chunk__refused_it_stays_as_it_was);
     tcase_add_test(tests, test_chunk__unchecked_passes_a_limit);
     tcase_add_test(tests, test_chunk__unchecked_without_memory_charges_nothing);
 #endif
