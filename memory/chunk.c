@@ -87,15 +87,13 @@ static size_t count_gap(const char *at, size_t align)
     return gap;
 }
 
-/* In the block in hand of a bump context, or a new one; NULL when it wants one of its own, or was
- * refused. */
-static void *allocate_aligned_bump(ration_context *context, size_t bytes, size_t align)
+/* In the block in hand of a bump context, or a new one with room for `most`; NULL when refused. */
+static void *allocate_aligned_bump(ration_context *context, size_t bytes, size_t align, size_t most)
 {
-    size_t most = bytes + align + 2 * (size_t)RN_ARMS_BYTES + 8;
     size_t gap = count_gap(context->at, align);
     size_t left = (size_t)(context->end - context->at);
     if (gap + RN_MAX(bytes + (size_t)RN_ARMS_BYTES, 1) > left) {
-        if (most > (size_t)RN_CHUNK_BYTES_MAX || !rn_region_advance(context, (int64_t)most)) {
+        if (!rn_region_advance(context, (int64_t)most)) {
             return NULL;
         }
         gap = count_gap(context->at, align);
@@ -123,8 +121,9 @@ void *ration_context_allocate_aligned(ration_context *context, size_t bytes, siz
         return NULL;
     }
     bool bump = context->kind == &rn_kind_bump;
-    if (bump && bytes + align + 2 * (size_t)RN_ARMS_BYTES + 8 <= (size_t)RN_CHUNK_BYTES_MAX) {
-        return allocate_aligned_bump(context, bytes, align);
+    size_t most = bytes + align + 2 * (size_t)RN_ARMS_BYTES + 8;
+    if (bump && most <= (size_t)RN_CHUNK_BYTES_MAX) {
+        return allocate_aligned_bump(context, bytes, align, most);
     }
     char *raw = bump ? rn_region_allocate_alone(context, (int64_t)(bytes + align) + RN_ARMS_BYTES)
                      : allocate_raw(context, bytes + align);
@@ -138,7 +137,7 @@ void *ration_context_allocate_aligned(ration_context *context, size_t bytes, siz
     rn_chunk *chunk = (rn_chunk *)(void *)raw - 1;
     rn_open(chunk, sizeof(*chunk));
     chunk->word |= RN_CHUNK_MOVED;
-    *(uint64_t *)(void *)raw = distance; /* the alias may take its place: then it is as far */
+    *(uint64_t *)(void *)raw = distance; /* 16 at least: the alias lies behind it */
     ((rn_chunk *)(void *)front - 1)->word =
         rn_chunk_word((void *)(uintptr_t)distance, shift, RN_CHUNK_ALIAS);
     rn_poison(chunk, sizeof(*chunk) + distance);

@@ -21,16 +21,14 @@ typedef struct inspection {
     bool holds;   /* false: something is not as it should be */
 } inspection;
 
-/* From the raw bytes of a larger chunk to what the caller has. Where the two are next to each other
- * it is the alias's header that lies there. */
+/* From the raw bytes of a larger chunk to what the caller has. */
 static size_t read_distance(char *raw)
 {
-    uint64_t first;
-    rn_open(raw, sizeof(first));
-    memcpy(&first, raw, sizeof(first));
-    rn_poison(raw, sizeof(first));
-    return RN_CHUNK_STATE(first) == RN_CHUNK_ALIAS ? (size_t)(uintptr_t)rn_chunk_owner(first)
-                                                   : first;
+    uint64_t distance;
+    rn_open(raw, sizeof(distance));
+    memcpy(&distance, raw, sizeof(distance));
+    rn_poison(raw, sizeof(distance));
+    return distance;
 }
 
 static void visit(inspection *look, const rn_region_block *block, rn_chunk *chunk)
@@ -47,10 +45,7 @@ static void visit(inspection *look, const rn_region_block *block, rn_chunk *chun
     } else if (freed) {
         rn_chunk_verify_buried(raw, &look->place);
     } else {
-        size_t distance = 0;
-        if ((word & RN_CHUNK_MOVED) != 0) {
-            distance = read_distance(raw);
-        }
+        size_t distance = (word & RN_CHUNK_MOVED) != 0 ? read_distance(raw) : 0;
         void *user = rn_chunk_user(raw + distance);
         rn_chunk_verify_live(user, &look->place);
         if (look->adds_leaks) {

@@ -9,7 +9,7 @@
  * Each class has two lists: frees add to `given`, allocations take from `free` and, when that is
  * empty, the whole of `given`. A free learns its list from the chunk's header, often from far away;
  * an allocation from the same list would have to wait until the processor knows where that store
- * goes. With 8,192 live objects this takes a third off (bench/README.md).
+ * goes (`make bench-memory`, row working.set, is what it is for).
  *
  *   1. A chunk's header lies 8 before a multiple of 16; its raw bytes on it.
  *   2. All lists are empty unless `begun` is set.

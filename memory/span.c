@@ -112,11 +112,6 @@ static rn_span *find(const rn_spans *spans, const void *address)
     return inside ? span : NULL;
 }
 
-const rn_span *rn_spans_find(const rn_spans *spans, const void *address)
-{
-    return find(spans, address);
-}
-
 bool rn_spans_enlarge(rn_spans *out_larger, int64_t capacity)
 {
     size_t bytes;

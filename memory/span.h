@@ -73,8 +73,6 @@ void rn_spans_free_table(rn_spans *spans);
 /* It is unmapped, or (`gone` false) the system did not take it back, and it stays. */
 void rn_spans_drop(rn_spans *spans, const rn_span *leaving, bool gone);
 
-/* The span that an address lies in, or NULL. */
-const rn_span *rn_spans_find(const rn_spans *spans, const void *address);
 /* Is every granule of the block in use? */
 bool rn_spans_holds(const rn_spans *spans, const void *block, int64_t bytes);
 /* Does the table agree with itself? Adds up the bytes in use. */
