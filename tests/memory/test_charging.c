@@ -58,6 +58,38 @@ START_TEST(test_charging__charges_real_sizes)
 }
 END_TEST
 
+/* A smaller size that the other answers by leaving the block as it is: what is released later is
+ * what was charged. */
+START_TEST(test_charging__a_block_that_stays_keeps_its_size)
+{
+    place here = open_place(INT64_MAX);
+    ration_frame *frame = NULL;
+    ration_context *context = NULL;
+    ck_assert_int_eq(ration_frame_open(&here.slot->hot, "f", &frame), RATION_OK);
+    ck_assert_int_eq(
+        ration_context_create(NULL, &here.slot->hot, RATION_CONTEXT_BUMP, "b", &context),
+        RATION_OK);
+    ration_resource *others[] = {ration_frame_resource(frame), ration_context_resource(context)};
+    for (size_t i = 0; i < RN_COUNT(others); i++) {
+        ration_charging *charging = open_charging(&here, others[i], NULL);
+        ration_resource *resource = ration_charging_resource(charging);
+        for (int round = 0; round < 100; round++) {
+            ration_block older = take_block(resource, 13, 8);
+            ration_block newer = take_block(resource, 13, 8);
+            older.bytes = 13; /* as asked for */
+            ck_assert_int_eq(ration_resource_reallocate(resource, &older, 5, 8), RATION_OK);
+            ration_resource_deallocate(resource, older, 8);
+            ration_resource_deallocate(resource, newer, 8);
+        }
+        ck_assert_int_eq(read_resource(resource).bytes, 0);
+        ration_charging_close(charging);
+    }
+    ration_frame_close(frame);
+    ration_context_delete(context);
+    close_place(&here);
+}
+END_TEST
+
 START_TEST(test_charging__a_limit_refuses_before_anything_is_allocated)
 {
     place here = open_place(MIB);
@@ -391,6 +423,7 @@ int main(void)
     TCase *tests = tcase_create("charging");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, test_charging__charges_real_sizes);
+    tcase_add_test(tests, test_charging__a_block_that_stays_keeps_its_size);
     tcase_add_test(tests, test_charging__a_limit_refuses_before_anything_is_allocated);
     tcase_add_test(tests, test_charging__real_sizes_are_refused_too);
     tcase_add_test(tests, test_charging__the_other_refuses);

@@ -177,7 +177,13 @@ START_TEST(test_chunk__large_ones_are_resized_between_others)
     for (int step = 0; step < 400; step++) {
         int i = (int)(rn_hash_word(3, (uint64_t)step) % 5);
         size_t wanted = 70000 + (size_t)(rn_hash_word(5, (uint64_t)step) % 900000);
-        memory[i] = ration_context_reallocate(memory[i], wanted);
+        if (step % 7 == 0) { /* its address may be another's next */
+            ration_context_free(memory[i]);
+            memory[i] = ration_context_allocate(context, wanted);
+            bytes[i] = 0;
+        } else {
+            memory[i] = ration_context_reallocate(memory[i], wanted);
+        }
         check_filled(memory[i], RN_MIN(wanted, bytes[i]), i + 1);
         memset(memory[i], i + 1, wanted);
         bytes[i] = wanted;

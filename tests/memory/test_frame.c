@@ -59,6 +59,25 @@ START_TEST(test_frame__large_pieces_have_blocks_of_their_own)
 }
 END_TEST
 
+/* A piece made smaller where it lies keeps its age: a rollback to a later mark leaves it. */
+START_TEST(test_frame__a_piece_that_stays_keeps_its_age)
+{
+    place here = open_place(INT64_MAX);
+    ration_frame *frame = open_frame(&here);
+    ration_resource *resource = ration_frame_resource(frame);
+    ration_block older = take_block(resource, 100, 8);
+    memset(older.memory, 4, 100);
+    ration_marker marker = ration_frame_mark(frame);
+    ck_assert_int_eq(ration_resource_reallocate(resource, &older, 80, 8), RATION_OK);
+    (void)take_block(resource, 200, 8);
+    ck_assert(ration_frame_rollback(frame, marker));
+    ck_assert_int_eq(((char *)older.memory)[79], 4);
+    ration_resource_deallocate(resource, older, 8);
+    ration_frame_close(frame);
+    close_place(&here);
+}
+END_TEST
+
 START_TEST(test_frame__aligns)
 {
     place here = open_place(INT64_MAX);
@@ -479,6 +498,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, test_frame__cuts_pieces_from_charged_blocks);
     tcase_add_test(tests, test_frame__large_pieces_have_blocks_of_their_own);
+    tcase_add_test(tests, test_frame__a_piece_that_stays_keeps_its_age);
     tcase_add_test(tests, test_frame__aligns);
     tcase_add_test(tests, test_frame__refuses_and_stays_as_it_was);
     tcase_add_test(tests, test_frame__what_is_given_up_strands_nobody);
