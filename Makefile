@@ -22,7 +22,7 @@ CONFIG ?= workloads/memory.yaml
 
 VERSION := $(shell sed -n 's/^\#define RATION_VERSION "\(.*\)"/\1/p' include/ration.h)
 SONAME := libration.so.$(firstword $(subst ., ,$(VERSION)))
-VARIANTS := release checked asan tsan ungoverned fuzz coverage
+VARIANTS := release checked hard asan tsan ungoverned fuzz coverage
 
 # --------------------------------------------------------------------------------------- flags
 
@@ -35,6 +35,9 @@ FLAGS_release := -O2 -g -falign-functions=64 $(HARDENING)
 FLAGS_ungoverned := $(FLAGS_release) -DRATION_UNGOVERNED
 # Frame pointers: call stacks are taken at every allocation (memory/sentry_stack.c).
 FLAGS_checked := -O1 -g -DRATION_CHECKED -fno-omit-frame-pointer -fno-optimize-sibling-calls
+# Guards settle every row, slots take exact bytes, batches and run files' blocks are tiny, and all
+# that can be written out is, again and again: results must be the same.
+FLAGS_hard := $(FLAGS_checked) -DRATION_HARD
 FLAGS_asan := $(FLAGS_checked) -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FLAGS_tsan := $(FLAGS_checked) -fsanitize=thread
 FLAGS_fuzz := $(FLAGS_checked) -fsanitize=fuzzer-no-link,address,undefined \
@@ -91,12 +94,17 @@ TESTS := $(call program,$(TEST_SOURCES))
 CLI_TESTS := $(filter $(OBJECTS_IN)/tests/cli/%,$(TESTS))
 EXAMPLES := $(call program,$(EXAMPLE_SOURCES))
 BENCHES := $(call program,$(BENCH_SOURCES))
+SPILL_BENCH := $(OBJECTS_IN)/bench/spill
 FUZZERS := $(call program,$(FUZZ_SOURCES))
 POINTS_OBJECTS := $(patsubst %.c,$(OBJECTS_IN)/points/%.o,$(POINTS_SOURCES))
 POINTS_TESTS := $(filter $(OBJECTS_IN)/tests/points/%,$(TESTS))
 POINTS_LIBRARY := $(OBJECTS_IN)/points/libration.a
 MUTANT_TESTS := $(addprefix $(OBJECTS_IN)/,$(sort $(shell \
     sed -n 's/^killed by \([^ ]*\) .*/\1/p' tests/mutants/*.mutant)))
+SIM_TEST := $(OBJECTS_IN)/tests/sim/test_sim
+# What tests/sim/wraps.c puts in place of functions that block, or look at the clock.
+SIM_WRAPS = $(addprefix -Wl$(shell echo ,)--wrap=,$(shell grep -oh '__wrap_[a-z_0-9]*' \
+    tests/sim/wraps.c | sed 's/__wrap_//' | sort -u))
 COVERAGE_TESTS := $(filter $(foreach test,memory/% points/% executor/test_query% \
     executor/test_guard% executor/test_ask% executor/test_hand_over% executor/test_slots% \
     executor/test_settle%,$(OBJECTS_IN)/tests/$(test)),$(TESTS))
@@ -106,7 +114,7 @@ COVERAGE_TESTS := $(filter $(foreach test,memory/% points/% executor/test_query%
 .SECONDEXPANSION:
 .SECONDARY: $(OBJECTS) $(POINTS_OBJECTS)
 .PHONY: all deps deps-test test replay check-all matrix memcheck lint headers consumer tidy format \
-        fuzz fuzz-run stress mutants coverage coverage-run cross install clean help FORCE
+        fuzz fuzz-run stress sim mutants coverage coverage-run cross install clean help FORCE
 
 # --------------------------------------------------------------------------------------- targets
 
@@ -120,14 +128,15 @@ help: ## lists the targets
 	@echo
 	@echo "  variables: CC=gcc|clang  VARIANT=$(subst $() ,|,$(VARIANTS))  BUILD=build"
 
-deps: ## installs what is missing: compiler, pkg-config, libyaml, check
+deps: ## installs what is missing: compiler, pkg-config, libyaml, xxhash, check
 	@tools/deps build '$(CC)'
 
 deps-test: | deps ## and what tests need besides: spin, relacy, g++; without, those are skipped
 	@tools/deps test '$(CC)' || echo "deps: the tests that need these are skipped"
 
-test: $(TESTS) $(EXAMPLES) $(PROGRAM) | deps-test ## builds and runs every test program
-	@RATION='$(PROGRAM)' tools/run-tests $(TESTS) $(EXAMPLES) $(SHELL_TESTS)
+test: $(TESTS) $(EXAMPLES) $(PROGRAM) $(SPILL_BENCH) | deps-test
+test: ## builds and runs every test program
+	@RATION='$(PROGRAM)' SPILL='$(SPILL_BENCH)' tools/run-tests $(TESTS) $(EXAMPLES) $(SHELL_TESTS)
 
 replay: $(PROGRAM) $(BUILD)/snb/manifest.yaml ## runs concurrent queries inside a memory limit
 	$(PROGRAM) replay $(WORKLOAD) --config $(CONFIG) --graph $(BUILD)/snb/manifest.yaml
@@ -149,7 +158,7 @@ check-all: ## everything: compilers, variants, valgrind, linters, headers, fuzzi
 	@echo "check-all: passed"
 
 matrix: ## runs the tests with both compilers in every variant
-	@set -e; for variant in release checked asan tsan; do for cc in gcc clang; do \
+	@set -e; for variant in release checked hard asan tsan; do for cc in gcc clang; do \
 	    echo "== $$cc $$variant"; \
 	    $(MAKE) --no-print-directory CC=$$cc VARIANT=$$variant BUILD=$(BUILD)/$$cc test; \
 	done; done
@@ -163,6 +172,10 @@ memcheck: $(TESTS) ## runs the test programs under valgrind
 STRESS_TESTS := $(addprefix $(OBJECTS_IN)/tests/memory/,test_stress test_twin test_shelf_threads)
 stress: $(STRESS_TESTS) ## long forms: 10^8 charges under 10^6 recalls, 10^7 steps beside the twin
 	@RATION_STRESS=long JOBS=1 TEST_SECONDS=7200 tools/run-tests $(STRESS_TESTS)
+
+SEEDS ?= $(if $(filter command line,$(origin SEED)),1,2000)
+sim: $(SIM_TEST) ## plays SEEDS seeds from SEED on: many queries in simulated time (tests/sim)
+	@CK_FORK=no CK_DEFAULT_TIMEOUT=0 RATION_SEED=$(SEED) RATION_SEEDS=$(SEEDS) $(SIM_TEST)
 
 mutants: $(MUTANT_TESTS) $(LIBRARY) $(POINTS_LIBRARY)
 mutants: ## breaks the protocol on purpose; a test must go red each time
@@ -299,9 +312,12 @@ link = @echo "  LD   $@"; \
 $(PROGRAM): $(call object,$(CLI_SOURCES)) $(OBJECTS_IN)/members $(LIBRARY)
 	$(call link)
 $(CLI_TESTS): $(filter-out $(OBJECTS_IN)/cli/main.o,$(call object,$(CLI_SOURCES)))
-$(filter-out $(POINTS_TESTS),$(TESTS)): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o \
+$(filter-out $(POINTS_TESTS) $(SIM_TEST),$(TESTS)): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o \
           $(call object,$(SUPPORT_SOURCES)) $(LIBRARY) $$(call helpers,$$@)
 	$(call link,,$(CHECK_LIBS))
+$(SIM_TEST): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(call object,$(SUPPORT_SOURCES)) $(LIBRARY) \
+          $$(call helpers,$$@) $$(call helpers,$(OBJECTS_IN)/tests/reference/)
+	$(call link,$(SIM_WRAPS),$(CHECK_LIBS))
 $(POINTS_TESTS): $(OBJECTS_IN)/tests/points/%: $(OBJECTS_IN)/points/tests/points/%.o \
           $(OBJECTS_IN)/points/tests/points/points.o $(POINTS_LIBRARY)
 	@mkdir -p $(@D)

@@ -89,8 +89,9 @@ static ration_status print_sources(const rn_probe *probe)
     return status;
 }
 
-static void put_key_value(rn_text *text, const rn_limits_key *key, int64_t value)
+static void put_key_value(rn_text *text, const rn_limits_key *key, const void *values)
 {
+    int64_t value = rn_limits_get(values, key);
     switch (key->type) {
     case RN_LIMITS_BYTES:
     case RN_LIMITS_MIB:
@@ -108,25 +109,28 @@ static void put_key_value(rn_text *text, const rn_limits_key *key, int64_t value
     case RN_LIMITS_MS:
         rn_text_format(text, "%lld ms", (long long)value);
         break;
+    case RN_LIMITS_DIRECTORY:
+        rn_text_put(text, rn_limits_text(values, key));
+        break;
     }
 }
 
-static ration_status print_keys(const ration_limits *limits)
+/* The rows of one table: of `values`, a ration_limits or a ration_group. */
+static ration_status print_keys(const char *title, const void *values, const rn_limits_key *keys,
+                                size_t count)
 {
     static const bool right[] = {false, true, false, false};
-    static const char *const headings[] = {"key", "value", "", "meaning"};
-    size_t count;
-    const rn_limits_key *keys = rn_limits_keys(&count);
+    const char *const headings[] = {title, "value", "", "meaning"};
     rn_table table;
     rn_table_open(&table, stdout, RN_COUNT(right), right);
     table.line_columns = 0;
     ration_status status = rn_table_row(&table, headings);
     for (size_t i = 0; i < count && status == RATION_OK; i++) {
-        int64_t value = rn_limits_get(limits, &keys[i]);
-        char shown[32];
+        char shown[sizeof((ration_limits *)NULL)->spill_directory];
         rn_text text = rn_text_over(shown, sizeof shown);
-        put_key_value(&text, &keys[i], value);
-        const char *const cells[] = {keys[i].name, shown, value == keys[i].value ? "default" : "",
+        put_key_value(&text, &keys[i], values);
+        const char *const cells[] = {keys[i].name, shown,
+                                     rn_limits_is_default(values, &keys[i]) ? "default" : "",
                                      keys[i].sentence};
         status = rn_table_row(&table, cells);
     }
@@ -168,7 +172,18 @@ static ration_status print_explanation(const limits_view *view)
         printf("note: %s\n", view->probe.note);
     }
     printf("\n");
-    return print_keys(&view->limits);
+    size_t count;
+    const rn_limits_key *keys = rn_limits_keys(&count);
+    RN_TRY(print_keys("key", &view->limits, keys, count));
+    keys = rn_limits_group_keys(&count);
+    for (int64_t i = 0; i < view->limits.group_count; i++) {
+        char title[64];
+        rn_text text = rn_text_over(title, sizeof title);
+        rn_text_format(&text, "group %s", view->limits.groups[i].name);
+        printf("\n");
+        RN_TRY(print_keys(title, &view->limits.groups[i], keys, count));
+    }
+    return RATION_OK;
 }
 
 static void put_json_amount(rn_text *text, const char *name, int64_t bytes)
@@ -189,6 +204,36 @@ static void put_json_pages(rn_text *text)
                    (long long)pages->page_bytes, huge_word(pages->huge),
                    pages->populate ? "true" : "false", pages->guards ? "true" : "false",
                    pages->names ? "true" : "false");
+}
+
+static void put_json_keys(rn_text *text, const void *values, const rn_limits_key *keys,
+                          size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        rn_text_format(text, "%s\"%s\":", i > 0 ? "," : "", keys[i].name);
+        if (keys[i].type == RN_LIMITS_DIRECTORY) {
+            const char *shown = rn_limits_text(values, &keys[i]);
+            rn_text_put_json(text, shown, strlen(shown));
+        } else {
+            rn_text_format(text, "%lld", (long long)rn_limits_get(values, &keys[i]));
+        }
+    }
+}
+
+static void put_json_groups(rn_text *text, const ration_limits *limits)
+{
+    size_t count;
+    const rn_limits_key *keys = rn_limits_group_keys(&count);
+    rn_text_put(text, ",\"groups\":{");
+    for (int64_t i = 0; i < limits->group_count; i++) {
+        const ration_group *group = &limits->groups[i];
+        rn_text_put(text, i > 0 ? "," : "");
+        rn_text_put_json(text, group->name, strlen(group->name));
+        rn_text_put(text, ":{");
+        put_json_keys(text, group, keys, count);
+        rn_text_put(text, "}");
+    }
+    rn_text_put(text, "}");
 }
 
 static void put_json(const void *what, rn_text *text)
@@ -222,11 +267,10 @@ static void put_json(const void *what, rn_text *text)
     rn_text_put(text, "],\"keys\":{");
     size_t count;
     const rn_limits_key *keys = rn_limits_keys(&count);
-    for (size_t i = 0; i < count; i++) {
-        rn_text_format(text, "%s\"%s\":%lld", i > 0 ? "," : "", keys[i].name,
-                       (long long)rn_limits_get(&view->limits, &keys[i]));
-    }
-    rn_text_put(text, "}}\n");
+    put_json_keys(text, &view->limits, keys, count);
+    rn_text_put(text, "}");
+    put_json_groups(text, &view->limits);
+    rn_text_put(text, "}\n");
 }
 
 static ration_status print_view(const limits_view *view, bool json, bool explain,

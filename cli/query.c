@@ -144,9 +144,15 @@ static ration_status open_plan(const query_arguments *arguments, query_session *
                          rn_operator_classes(), &session->plan, error);
 }
 
+/* The plan, and the least bytes it works with: what it claims before its first row. */
 static void put_explanation(const void *what, rn_text *text)
 {
-    rn_plan_explain(what, text);
+    const query_session *session = what;
+    const ration_limits *limits = &session->limits;
+    rn_sizes sizes = {(uint32_t)RN_MIN((int64_t)RN_BATCH_ROWS_MAX, limits->check_interval),
+                      limits->max_row_bytes};
+    rn_plan_explain(session->plan, text);
+    rn_plan_put_minimum(session->plan, &sizes, text);
 }
 
 /* Prints why the query ended; returns the exit code. */
@@ -254,7 +260,7 @@ static int run(const query_arguments *arguments, query_session *session)
     if (!arguments->explain) {
         return run_plan(arguments, session);
     }
-    if (!rn_cli_put_text(stdout, put_explanation, session->plan)) {
+    if (!rn_cli_put_text(stdout, put_explanation, session)) {
         (void)rn_error_set(&error, RATION_NO_MEMORY, "", "no memory for the text");
         return rn_cli_error(&error);
     }

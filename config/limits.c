@@ -25,44 +25,90 @@
 #define MS_MAX INT64_C(1000000000000)
 
 #define FIELD(name) offsetof(ration_limits, name)
+#define GROUP_FIELD(name) offsetof(ration_group, name)
 
 static const rn_limits_key keys[] = {
     {"limit_bytes", RN_LIMITS_BYTES, FIELD(limit_bytes), 0, BYTES_MAX, 0,
-     "What all queries and the loaded data may hold together. 0 derives it from limit_ratio."},
+     "What all queries and the loaded data may hold together. 0 derives it from limit_ratio.",
+     NULL},
     {"limit_ratio", RN_LIMITS_RATIO, FIELD(limit_ratio_ppm), 1, 1000000, 800000,
      "Part of the available memory (the smallest of machine, control groups and resource limits) "
      "that becomes "
-     "the limit when limit_bytes is 0."},
+     "the limit when limit_bytes is 0.",
+     NULL},
     {"untracked_reserved_memory_mb", RN_LIMITS_MIB, FIELD(untracked_reserved_bytes), 0, BYTES_MAX,
      50 * MIB,
-     "Taken off the derived limit for what is not charged: code, stacks, libraries of the host."},
+     "Taken off the derived limit for what is not charged: code, stacks, libraries of the host.",
+     NULL},
     {"enable_system_monitor", RN_LIMITS_BOOL, FIELD(enable_system_monitor), 0, 1, 0,
      "For following the available memory while running. Read and validated; nothing acts on it "
-     "yet."},
+     "yet.",
+     NULL},
     {"data_limit_bytes", RN_LIMITS_BYTES, FIELD(data_limit_bytes), 0, BYTES_MAX, 0,
-     "What the loaded graph may hold of the limit. 0 sets no limit of its own."},
+     "What the loaded graph may hold of the limit. 0 sets no limit of its own.", NULL},
     {"query_limit_bytes", RN_LIMITS_BYTES, FIELD(query_limit_bytes), 0, BYTES_MAX, 0,
-     "What one query may hold of the limit. 0 sets no limit of its own."},
+     "What one query may hold of the limit. 0 sets no limit of its own.", NULL},
     {"query_rows_max", RN_LIMITS_COUNT, FIELD(query_rows_max), 0, INT64_MAX, 0,
-     "Rows that all operators of one query may produce together. 0 is unlimited."},
+     "Rows that all operators of one query may produce together. 0 is unlimited.", NULL},
     {"query_time_ms_max", RN_LIMITS_MS, FIELD(query_time_ms_max), 0, MS_MAX, 0,
-     "Time that one query may take. 0 is unlimited."},
+     "Time that one query may take. 0 is unlimited.", NULL},
     {"query_wait_ms_max", RN_LIMITS_MS, FIELD(query_wait_ms_max), 1, MS_MAX, 10000,
-     "Longest that an ask waits for memory that others were asked to give back."},
+     "Longest that an ask waits for memory that others were asked to give back.", NULL},
     {"max_row_bytes", RN_LIMITS_BYTES, FIELD(max_row_bytes), 4 * KIB, 64 * MIB, 64 * KIB,
-     "Widest row that an operator must be able to hold; the minimum of a query grows with it."},
+     "Widest row that an operator must be able to hold; the minimum of a query grows with it.",
+     NULL},
     {"chunk_bytes_max", RN_LIMITS_BYTES, FIELD(chunk_bytes_max), 4 * KIB, 64 * MIB, MIB,
-     "Most credit that a worker takes at a time; less near the limit."},
+     "Most credit that a worker takes at a time; less near the limit.", NULL},
     {"retain_ms", RN_LIMITS_MS, FIELD(retain_ms), 0, MS_MAX, 1000,
      "How long freed pages stay for the next query before they go back to the system. 0 gives them "
-     "back at once."},
+     "back at once.",
+     NULL},
     {"prefault", RN_LIMITS_BOOL, FIELD(prefault), 0, 1, 0,
      "Makes new blocks resident when they are taken instead of page by page when they are "
-     "touched."},
+     "touched.",
+     NULL},
     {"check_interval", RN_LIMITS_COUNT, FIELD(check_interval), 1, 1000000, 1024,
-     "Rows between two settles of a guard, and rows of a batch at most."},
+     "Rows between two settles of a guard, and rows of a batch at most.", NULL},
     {"check_bytes", RN_LIMITS_BYTES, FIELD(check_bytes), 4 * KIB, 64 * MIB, 256 * KIB,
-     "Bytes between two settles of a guard, for rows that are wide."},
+     "Bytes between two settles of a guard, for rows that are wide.", NULL},
+    {"spill_directory", RN_LIMITS_DIRECTORY, FIELD(spill_directory), 1,
+     sizeof(((ration_limits *)NULL)->spill_directory) - 1, 0,
+     "Where rows are written out that do not fit; the files have no names, and nothing is left of "
+     "them however the process ends.",
+     "/var/tmp"},
+    {"spill_allow_memory", RN_LIMITS_BOOL, FIELD(spill_allow_memory), 0, 1, 0,
+     "Allows a spill_directory on a file system that is memory itself (tmpfs), where spilling "
+     "frees "
+     "nothing.",
+     NULL},
+    {"spill_bytes_max", RN_LIMITS_BYTES, FIELD(spill_bytes_max), 0, BYTES_MAX, 0,
+     "What all queries together may have written out at a time. 0 sets no quota.", NULL},
+    {"spill_query_bytes_max", RN_LIMITS_BYTES, FIELD(spill_query_bytes_max), 0, BYTES_MAX, 0,
+     "What one query may have written out at a time. 0 sets no quota of its own.", NULL},
+    {"spill_free_bytes_min", RN_LIMITS_BYTES, FIELD(spill_free_bytes_min), 0, BYTES_MAX, 1024 * MIB,
+     "Stays free on the file system of spill_directory. 0 uses it to the last byte.", NULL},
+    {"admission_queue_max", RN_LIMITS_COUNT, FIELD(admission_queue_max), 0, 1000000, 1000,
+     "Queries that may wait for the minimum they need; one more is refused at once.", NULL},
+    {"admission_wait_ms_max", RN_LIMITS_MS, FIELD(admission_wait_ms_max), 1, MS_MAX, 60000,
+     "Longest that a query waits for the minimum it needs.", NULL},
+};
+
+static const rn_limits_key group_keys[] = {
+    {"limit_bytes", RN_LIMITS_BYTES, GROUP_FIELD(limit_bytes), 0, BYTES_MAX, 0,
+     "What all queries of the group may hold together. 0 sets no limit of its own.", NULL},
+    {"share", RN_LIMITS_COUNT, GROUP_FIELD(share), 1, 1000000, 1,
+     "Weight of the group when memory is short: 2 gets twice what 1 gets.", NULL},
+    {"priority", RN_LIMITS_COUNT, GROUP_FIELD(priority), 0, 1000, 0,
+     "Queries of a higher one are admitted first; those of a lower one are asked first to give "
+     "back.",
+     NULL},
+    {"queries_max", RN_LIMITS_COUNT, GROUP_FIELD(queries_max), 0, 1000000, 0,
+     "Queries of the group that are admitted at a time. 0 is unlimited.", NULL},
+    {"query_limit_bytes", RN_LIMITS_BYTES, GROUP_FIELD(query_limit_bytes), 0, BYTES_MAX, 0,
+     "What one query of the group may hold. 0 stands for the query_limit_bytes above.", NULL},
+    {"spill_bytes_max", RN_LIMITS_BYTES, GROUP_FIELD(spill_bytes_max), 0, BYTES_MAX, 0,
+     "What all queries of the group may have written out at a time. 0 sets no quota of its own.",
+     NULL},
 };
 
 const rn_limits_key *rn_limits_keys(size_t *out_count)
@@ -71,40 +117,74 @@ const rn_limits_key *rn_limits_keys(size_t *out_count)
     return keys;
 }
 
+const rn_limits_key *rn_limits_group_keys(size_t *out_count)
+{
+    *out_count = RN_COUNT(group_keys);
+    return group_keys;
+}
+
 /* --------------------------------------------------------------------------------------- values */
 
-int64_t rn_limits_get(const ration_limits *limits, const rn_limits_key *key)
+const char *rn_limits_text(const void *values, const rn_limits_key *key)
 {
-    const char *field = (const char *)limits + key->offset;
-    int64_t value;
+    rn_assert(key->type == RN_LIMITS_DIRECTORY);
+    return (const char *)values + key->offset;
+}
+
+int64_t rn_limits_get(const void *values, const rn_limits_key *key)
+{
+    const char *field = (const char *)values + key->offset;
+    int64_t value = 0;
     if (key->type == RN_LIMITS_BOOL) {
         bool flag;
         memcpy(&flag, field, sizeof(flag));
         return flag ? 1 : 0;
     }
-    memcpy(&value, field, sizeof(value));
+    if (key->type != RN_LIMITS_DIRECTORY) {
+        memcpy(&value, field, sizeof(value));
+    }
     return value;
 }
 
-static void set_value(ration_limits *limits, const rn_limits_key *key, int64_t value)
+bool rn_limits_is_default(const void *values, const rn_limits_key *key)
 {
-    char *field = (char *)limits + key->offset;
+    return key->type == RN_LIMITS_DIRECTORY ? strcmp(rn_limits_text(values, key), key->text) == 0
+                                            : rn_limits_get(values, key) == key->value;
+}
+
+static void set_text(void *values, const rn_limits_key *key, const char *text)
+{
+    rn_copy_text((char *)values + key->offset, (size_t)key->maximum + 1, text);
+}
+
+static void set_value(void *values, const rn_limits_key *key, int64_t value)
+{
+    char *field = (char *)values + key->offset;
     if (key->type == RN_LIMITS_BOOL) {
         bool flag = value != 0;
         memcpy(field, &flag, sizeof(flag));
-        return;
+    } else {
+        memcpy(field, &value, sizeof(value));
     }
-    memcpy(field, &value, sizeof(value));
+}
+
+static void set_defaults(void *values, const rn_limits_key *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (table[i].type == RN_LIMITS_DIRECTORY) {
+            set_text(values, &table[i], table[i].text);
+        } else {
+            rn_assert(table[i].value >= table[i].minimum && table[i].value <= table[i].maximum);
+            set_value(values, &table[i], table[i].value);
+        }
+    }
 }
 
 void ration_limits_default(ration_limits *out_limits)
 {
-    ration_limits limits = {.size = sizeof(limits)};
-    for (size_t i = 0; i < RN_COUNT(keys); i++) {
-        rn_assert(keys[i].value >= keys[i].minimum && keys[i].value <= keys[i].maximum);
-        set_value(&limits, &keys[i], keys[i].value);
-    }
-    *out_limits = limits;
+    memset(out_limits, 0, sizeof(*out_limits));
+    out_limits->size = sizeof(*out_limits);
+    set_defaults(out_limits, keys, RN_COUNT(keys));
 }
 
 /* The value as memory.yaml takes it, exactly: bytes in the largest unit that divides them. */
@@ -135,10 +215,23 @@ static void put_value(rn_text *text, const rn_limits_key *key, int64_t value)
     rn_text_format(text, "%lld%s", (long long)value, units[unit]);
 }
 
+static void put_default(rn_text *text, const rn_limits_key *key)
+{
+    if (key->type == RN_LIMITS_DIRECTORY) {
+        rn_text_put(text, key->text);
+    } else {
+        put_value(text, key, key->value);
+    }
+}
+
 static void put_range(rn_text *text, const rn_limits_key *key)
 {
     if (key->type == RN_LIMITS_BOOL) {
         rn_text_put(text, "true or false");
+        return;
+    }
+    if (key->type == RN_LIMITS_DIRECTORY) {
+        rn_text_put(text, "an absolute path without \"..\"");
         return;
     }
     put_value(text, key, key->minimum);
@@ -150,6 +243,94 @@ static void put_range(rn_text *text, const rn_limits_key *key)
     }
 }
 
+/* What is wrong with a path of at most `longest` bytes; NULL = nothing. */
+static const char *find_fault(const char *path, size_t longest)
+{
+    size_t length = strnlen(path, longest + 1);
+    if (length > longest) {
+        return "it is too long";
+    }
+    if (path[0] != '/') {
+        return "it does not start with '/'";
+    }
+    for (const char *at = strstr(path, "/.."); at != NULL; at = strstr(at + 1, "/..")) {
+        if (at[3] == '/' || at[3] == '\0') {
+            return "it contains '..'";
+        }
+    }
+    return NULL;
+}
+
+/* `where`: "" or "group 'x': ". */
+static ration_status validate(const void *values, const rn_limits_key *table, size_t count,
+                              const char *where, ration_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        const rn_limits_key *key = &table[i];
+        if (key->type == RN_LIMITS_DIRECTORY) {
+            const char *fault = find_fault(rn_limits_text(values, key), (size_t)key->maximum);
+            if (fault != NULL) {
+                return rn_error_set(error, RATION_CONFIG, key->sentence, "%s%s: %s", where,
+                                    key->name, fault);
+            }
+            continue;
+        }
+        int64_t value = rn_limits_get(values, key);
+        if (value < key->minimum || value > key->maximum) {
+            char range[64], shown[32];
+            rn_text text = rn_text_over(range, sizeof(range));
+            put_range(&text, key);
+            text = rn_text_over(shown, sizeof(shown));
+            put_value(&text, key, value);
+            return rn_error_set(error, RATION_CONFIG, key->sentence, "%s%s is %s, outside %s",
+                                where, key->name, shown, range);
+        }
+    }
+    return RATION_OK;
+}
+
+#define NAME_BYTES_MAX (sizeof(((ration_group *)NULL)->name) - 1)
+
+/* What is wrong with the name of a group; NULL = nothing. */
+static const char *find_name_fault(const char *name)
+{
+    size_t length = strnlen(name, NAME_BYTES_MAX + 1);
+    if (length == 0 || length > NAME_BYTES_MAX) {
+        return "the name of a group has 1 to 31 bytes";
+    }
+    for (size_t i = 0; i < length; i++) {
+        unsigned char byte = (unsigned char)name[i];
+        if (byte < 0x20 || byte == 0x7F || byte == '/') {
+            return "the name of a group has no control characters and no '/'";
+        }
+    }
+    return NULL;
+}
+
+static ration_status validate_groups(const ration_limits *limits, ration_error *error)
+{
+    if (limits->group_count < 0 || limits->group_count > RATION_GROUPS_MAX) {
+        return rn_error_set(error, RATION_CONFIG, "", "group_count is %lld, outside 0 to %d",
+                            (long long)limits->group_count, RATION_GROUPS_MAX);
+    }
+    for (int64_t i = 0; i < limits->group_count; i++) {
+        const ration_group *group = &limits->groups[i];
+        const char *fault = find_name_fault(group->name);
+        for (int64_t k = 0; k < i && fault == NULL; k++) {
+            fault = strcmp(limits->groups[k].name, group->name) == 0 ? "two groups have one name"
+                                                                     : NULL;
+        }
+        if (fault != NULL) {
+            return rn_error_set(error, RATION_CONFIG, "", "group %lld: %s", (long long)i, fault);
+        }
+        char where[64];
+        rn_text text = rn_text_over(where, sizeof(where));
+        rn_text_format(&text, "group '%s': ", group->name);
+        RN_TRY(validate(group, group_keys, RN_COUNT(group_keys), where, error));
+    }
+    return RATION_OK;
+}
+
 ration_status rn_limits_validate(const ration_limits *limits, ration_error *error)
 {
     if (limits->size != sizeof(*limits)) {
@@ -157,28 +338,32 @@ ration_status rn_limits_validate(const ration_limits *limits, ration_error *erro
                             "the limits are not those of this version (%zu bytes instead of %zu)",
                             limits->size, sizeof(*limits));
     }
-    for (size_t i = 0; i < RN_COUNT(keys); i++) {
-        int64_t value = rn_limits_get(limits, &keys[i]);
-        if (value < keys[i].minimum || value > keys[i].maximum) {
-            char range[64], shown[32];
-            rn_text text = rn_text_over(range, sizeof(range));
-            put_range(&text, &keys[i]);
-            text = rn_text_over(shown, sizeof(shown));
-            put_value(&text, &keys[i], value);
-            return rn_error_set(error, RATION_CONFIG, keys[i].sentence, "%s is %s, outside %s",
-                                keys[i].name, shown, range);
-        }
-    }
-    return RATION_OK;
+    RN_TRY(validate(limits, keys, RN_COUNT(keys), "", error));
+    return validate_groups(limits, error);
 }
 
 /* ----------------------------------------------------------------------------------------- yaml */
 
-static ration_status read_key(const rn_yaml_file *file, const rn_limits_key *key,
-                              ration_limits *limits, ration_error *error)
+static ration_status read_directory(const rn_yaml_file *file, const rn_yaml *node,
+                                    const rn_limits_key *key, void *values, ration_error *error)
 {
-    const rn_yaml *node = rn_yaml_get(file->root, key->name);
-    int64_t value = rn_limits_get(limits, key);
+    const char *path = key->text;
+    RN_TRY(rn_yaml_string(file, node, &path, error));
+    const char *fault = find_fault(path, (size_t)key->maximum);
+    if (fault != NULL) {
+        return rn_yaml_error(file, node, error, "write an absolute path", "%s: '%.60s': %s",
+                             key->name, path, fault);
+    }
+    set_text(values, key, path);
+    return RATION_OK;
+}
+
+/* The key of the mapping `parent` into `values`; left as it is when it is not there. */
+static ration_status read_key(const rn_yaml_file *file, const rn_yaml *parent,
+                              const rn_limits_key *key, void *values, ration_error *error)
+{
+    const rn_yaml *node = rn_yaml_get(parent, key->name);
+    int64_t value = rn_limits_get(values, key);
     bool flag = value != 0;
     switch (key->type) {
     case RN_LIMITS_BYTES:
@@ -200,39 +385,92 @@ static ration_status read_key(const rn_yaml_file *file, const rn_limits_key *key
         RN_TRY(rn_yaml_bool(file, node, &flag, error));
         value = flag ? 1 : 0;
         break;
+    case RN_LIMITS_DIRECTORY:
+        return read_directory(file, node, key, values, error);
     }
-    set_value(limits, key, value);
+    set_value(values, key, value);
     return RATION_OK;
 }
 
-/* Below limit_bytes when both are set (invariant 3). */
-static ration_status check_below_limit(const rn_yaml_file *file, const char *name, int64_t bytes,
-                                       int64_t limit_bytes, ration_error *error)
+/* Below the limit `above` when both are set (invariant 3). */
+static ration_status check_below(const rn_yaml_file *file, const rn_yaml *parent, const char *name,
+                                 int64_t bytes, const char *above, int64_t limit_bytes,
+                                 ration_error *error)
 {
     if (bytes == 0 || limit_bytes == 0 || bytes <= limit_bytes) {
         return RATION_OK;
     }
-    return rn_yaml_error(file, rn_yaml_get(file->root, name), error,
-                         "lower it, raise limit_bytes, or write 0",
-                         "%s: %lld bytes are above limit_bytes (%lld), so it can never be reached",
-                         name, (long long)bytes, (long long)limit_bytes);
+    char hint[96];
+    rn_text text = rn_text_over(hint, sizeof(hint));
+    rn_text_format(&text, "lower it, raise %s, or write 0", above);
+    return rn_yaml_error(file, rn_yaml_get(parent, name), error, hint,
+                         "%s: %lld bytes are above %s (%lld), so it can never be reached", name,
+                         (long long)bytes, above, (long long)limit_bytes);
+}
+
+static ration_status read_group(const rn_yaml_file *file, const rn_yaml *node, int64_t limit_bytes,
+                                ration_group *group, ration_error *error)
+{
+    const char *names[RN_COUNT(group_keys)];
+    for (size_t i = 0; i < RN_COUNT(group_keys); i++) {
+        names[i] = group_keys[i].name;
+    }
+    const char *fault = find_name_fault(node->key);
+    if (fault != NULL) {
+        return rn_yaml_error_key(file, node, error, "", "%s", fault);
+    }
+    rn_copy_text(group->name, sizeof(group->name), node->key);
+    set_defaults(group, group_keys, RN_COUNT(group_keys));
+    if (rn_yaml_is_null(node)) {
+        return RATION_OK; /* named, and all of it default */
+    }
+    RN_TRY(rn_yaml_check_keys(file, node, names, RN_COUNT(names), error));
+    for (size_t i = 0; i < RN_COUNT(group_keys); i++) {
+        RN_TRY(read_key(file, node, &group_keys[i], group, error));
+    }
+    RN_TRY(check_below(file, node, "limit_bytes", group->limit_bytes, "that of all", limit_bytes,
+                       error));
+    return check_below(file, node, "query_limit_bytes", group->query_limit_bytes,
+                       "limit_bytes of the group", group->limit_bytes, error);
+}
+
+static ration_status read_groups(const rn_yaml_file *file, ration_limits *limits,
+                                 ration_error *error)
+{
+    const rn_yaml *node = rn_yaml_get(file->root, "groups");
+    if (node == NULL) {
+        return RATION_OK;
+    }
+    RN_TRY(rn_yaml_expect(file, node, RN_YAML_MAPPING, error));
+    if (node->count > RATION_GROUPS_MAX) {
+        return rn_yaml_error(file, node, error, "", "groups: at most %d, not %zu",
+                             RATION_GROUPS_MAX, node->count);
+    }
+    for (const rn_yaml *group = node->first; group != NULL; group = group->next) {
+        RN_TRY(read_group(file, group, limits->limit_bytes, &limits->groups[limits->group_count],
+                          error));
+        limits->group_count += 1;
+    }
+    return RATION_OK;
 }
 
 static ration_status read_limits(const rn_yaml_file *file, ration_limits *limits,
                                  ration_error *error)
 {
-    const char *names[RN_COUNT(keys)];
+    const char *names[RN_COUNT(keys) + 1];
     for (size_t i = 0; i < RN_COUNT(keys); i++) {
         names[i] = keys[i].name;
     }
+    names[RN_COUNT(keys)] = "groups";
     RN_TRY(rn_yaml_check_keys(file, file->root, names, RN_COUNT(names), error));
     for (size_t i = 0; i < RN_COUNT(keys); i++) {
-        RN_TRY(read_key(file, &keys[i], limits, error));
+        RN_TRY(read_key(file, file->root, &keys[i], limits, error));
     }
-    RN_TRY(check_below_limit(file, "data_limit_bytes", limits->data_limit_bytes,
-                             limits->limit_bytes, error));
-    return check_below_limit(file, "query_limit_bytes", limits->query_limit_bytes,
-                             limits->limit_bytes, error);
+    RN_TRY(check_below(file, file->root, "data_limit_bytes", limits->data_limit_bytes,
+                       "limit_bytes", limits->limit_bytes, error));
+    RN_TRY(check_below(file, file->root, "query_limit_bytes", limits->query_limit_bytes,
+                       "limit_bytes", limits->limit_bytes, error));
+    return read_groups(file, limits, error);
 }
 
 ration_status rn_limits_parse(const char *path, const char *text, size_t length,
@@ -274,24 +512,38 @@ static void put_comment(rn_text *text, const char *words)
     rn_text_put(text, "\n");
 }
 
-void rn_limits_put_yaml(rn_text *text)
+static void put_key(rn_text *text, const rn_limits_key *key, const char *indent)
 {
     static const char *const units[] = {[RN_LIMITS_BYTES] = "Bytes, 512MiB or 1.5GiB: ",
                                         [RN_LIMITS_MIB] = "MiB: ",
                                         [RN_LIMITS_RATIO] = "Ratio, 0.8 or 80%: ",
-                                        [RN_LIMITS_COUNT] = "Rows: ",
+                                        [RN_LIMITS_COUNT] = "Number: ",
                                         [RN_LIMITS_MS] = "Milliseconds: ",
-                                        [RN_LIMITS_BOOL] = "Switch: "};
+                                        [RN_LIMITS_BOOL] = "Switch: ",
+                                        [RN_LIMITS_DIRECTORY] = "Text: "};
+    rn_text_put(text, "\n");
+    put_comment(text, key->sentence);
+    rn_text_format(text, "# %s", units[key->type]);
+    put_range(text, key);
+    rn_text_format(text, ".\n%s%s: ", indent, key->name);
+    put_default(text, key);
+    rn_text_put(text, "\n");
+}
+
+void rn_limits_put_yaml(rn_text *text)
+{
     put_comment(text, "memory.yaml: how much memory queries may hold. Every key may be left out; "
-                      "the values below "
-                      "are the defaults.");
+                      "the values below are the defaults.");
     for (size_t i = 0; i < RN_COUNT(keys); i++) {
-        rn_text_put(text, "\n");
-        put_comment(text, keys[i].sentence);
-        rn_text_format(text, "# %s", units[keys[i].type]);
-        put_range(text, &keys[i]);
-        rn_text_format(text, ".\n%s: ", keys[i].name);
-        put_value(text, &keys[i], keys[i].value);
-        rn_text_put(text, "\n");
+        put_key(text, &keys[i], "");
     }
+    rn_text_put(text, "\n");
+    put_comment(text, "Classes of queries, each with a pool of its own. A query that names none "
+                      "has none of these limits. At most 64, names of at most 31 bytes. One with "
+                      "all its keys at their defaults, to be taken out of the comment:");
+    rn_text_put(text, "#\n# groups:\n#   reports:\n");
+    for (size_t i = 0; i < RN_COUNT(group_keys); i++) {
+        put_key(text, &group_keys[i], "#     ");
+    }
+    rn_text_put(text, "\ngroups: {}\n");
 }

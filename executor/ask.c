@@ -3,7 +3,7 @@
  * The asking order, one straight line in `decide`. Credit, chunk, exact bytes, retained pages and
  * recall have failed by then (memory/), so what is missing is in somebody's use:
  *
- *     more than can ever come free                              -> refused, nobody is disturbed
+ *     more than can ever come free, and more than its own claim -> refused, nobody is disturbed
  *     the asker is above its fair share with it, and can spill  -> spill
  *     others above theirs that can spill are asked to give      -> wait
  *     an older ticket waits at the same pool                    -> wait
@@ -12,23 +12,33 @@
  *     its share that cannot spill becomes the victim            -> wait
  *     else                                                      -> refused
  *
- * Fair share of a pool = its claim + (share of the parent - what the parent's data and retained
- * pools hold - all claims there) x weight / weights of the active siblings, at most its limit;
- * active = it asked beyond its claim in the last 100 ms, or waits.
+ * Of those asked and of victims, those of lower priority come first, then those most above their
+ * share (share.c).
  *
  * A giver is a query that was asked to give and has not answered. It answers once: by rn_ask_gave
  * after it has written out what it could, or by closing, as a victim and every failed query does.
  * The queue wakes the oldest waiting ticket when the last giver that could help it has answered
  * (memory/queue.c), and its owner asks again, further down the line: nobody sleeps on a giver that
- * is gone. A giver that waits itself is woken to give first. One that freed nothing is not asked
- * again before it holds more, so the line ends.
+ * is gone. A giver that waits itself is woken to give first, one that nobody is inside of is spilled
+ * by who waits (giving.c). One that freed nothing is not asked again before it holds more, so the
+ * line ends.
+ *
+ * Who has a claim and can spill is no victim: it can always be made to give, down to its claim. It
+ * is asked again though it freed nothing the last time, when nothing else is left; only after
+ * FRUITLESS_MAX such answers in a row it is taken for one that cannot.
  *
  * Behind an older ticket nobody is refused and no victim is chosen: what is free there may be
  * enough when that one has left. Its turn to be decided comes when it is the oldest.
  *
+ * A claim is asked for in the same order, as bytes that are turned into it once they are there. Its
+ * minimum counts as claim in everybody's share meanwhile. The first one (`decide_entry`) also waits
+ * for queries to end, outside of the queue: nobody runs behind it who could let them end; and it
+ * disturbs nobody unless enough could be given.
+ *
  *   1. A query is a giver iff the givers of its own pool are not 0; they are 0 or 1.
- *   2. WAIT is answered only when a giver below the full pool has not answered, or an older ticket
- *      waits there: by invariant 3 of queue.c either somebody will answer, or its owner is awake.
+ *   2. WAIT in the queue is answered only when a giver below the full pool has not answered, or an
+ *      older ticket waits there: by invariant 3 of queue.c either somebody will answer, or its owner
+ *      is awake.
  *   3. A victim is above its share, chosen for an ask that stays within its own, and chosen once.
  *
  * Bounds: one ask O(depth x (pools + slots) + givers chosen x pools below the full one), with the
@@ -37,86 +47,15 @@
  */
 #include "executor/ask.h"
 
-#define ACTIVE_NS ((int64_t)100 * 1000 * 1000)
+#include "executor/share.h"
 
-/* -------------------------------------------------------------------------------------- shares */
-
-/* Holds what it holds and gives nothing: the graph, retained pages, queries of other processes. */
-static bool is_fixed(const ration_pool *pool)
-{
-    bool fixed = rn_pool_owner(pool) == NULL;
-    for (pool = rn_pool_child(pool); pool != NULL && fixed; pool = rn_pool_sibling(pool)) {
-        fixed = is_fixed(pool);
-    }
-    return fixed;
-}
-
-static void distribute(const ration_pool *parent, int64_t now_ns)
-{
-    int64_t free_bytes = rn_add(parent->share, -rn_load(&parent->direct));
-    int64_t weights = 0;
-    for (ration_pool *at = rn_pool_child(parent); at != NULL; at = rn_pool_sibling(at)) {
-        at->share = is_fixed(at) ? rn_load(&at->granted) : rn_load(&at->claim);
-        free_bytes = rn_add(free_bytes, -at->share);
-        bool active = !is_fixed(at) && now_ns - rn_load(&at->asked_ns) < ACTIVE_NS;
-        weights += active ? at->weight : 0;
-    }
-    for (ration_pool *at = rn_pool_child(parent); at != NULL; at = rn_pool_sibling(at)) {
-        bool active = !is_fixed(at) && now_ns - rn_load(&at->asked_ns) < ACTIVE_NS;
-        if (active && free_bytes > 0 && weights > 0) {
-            at->share = rn_add(at->share, rn_multiply(free_bytes / weights, at->weight));
-        }
-        at->share = RN_MIN(at->share, rn_load(&at->limit));
-    }
-}
-
-static void note_asked(const rn_slot *slot, int64_t now_ns)
-{
-    for (ration_pool *at = rn_slot_pool(slot); at != NULL; at = rn_pool_parent(at)) {
-        rn_store(&at->asked_ns, now_ns);
-    }
-}
-
-/* Sets `share` of every pool of the asker's tree. */
-static void set_shares(const rn_slot *asker)
-{
-    int64_t now_ns = rn_clock_coarse_ns();
-    rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(asker));
-    note_asked(asker, now_ns);
-    for (rn_slot *slot = rn_queue_first(ledger); slot != NULL; slot = rn_queue_next(slot)) {
-        note_asked(slot, now_ns);
-    }
-    ration_pool *root = (ration_pool *)rn_link_get(&ledger->root);
-    root->share = rn_load(&root->limit);
-    for (ration_pool *pool = root; pool != NULL; pool = rn_pool_next(pool, root)) {
-        distribute(pool, now_ns);
-    }
-}
+#define FRUITLESS_MAX 16
 
 /* -------------------------------------------------------------------------------------- givers */
-
-static ration_query *pool_query(const ration_pool *pool)
-{
-    return (ration_query *)rn_pool_owner(pool);
-}
 
 static int64_t count_held(const ration_query *query)
 {
     return rn_pool_count_charged(query->pool);
-}
-
-/* What its workers have in use, and with `promised` what was granted to their tickets: without what
- * its claim adds, so that giving shows in it. */
-static int64_t count_used(const ration_query *query, bool promised)
-{
-    int64_t used = rn_load(&query->pool->direct);
-    rn_walk walk;
-    for (rn_slot *slot = rn_walk_first(&walk, query->pool); slot != NULL;
-         slot = rn_walk_next(&walk)) {
-        used = rn_add(used, rn_slot_counted(slot) - rn_slot_shelved(slot));
-        used = rn_add(used, promised ? rn_ticket_promised(slot) : 0);
-    }
-    return used;
 }
 
 static bool is_giver(const ration_query *query)
@@ -127,7 +66,7 @@ static bool is_giver(const ration_query *query)
 /* What the query could write out; 0 when it cannot, or just has and nothing came of it. */
 static int64_t can_give(ration_query *query)
 {
-    int64_t used = count_used(query, true);
+    int64_t used = rn_query_count_used(query, true);
     query->spent_bytes = RN_MIN(query->spent_bytes, used);
     return used > query->spent_bytes ? rn_load(&query->spillable_bytes) : 0;
 }
@@ -136,7 +75,7 @@ static int64_t can_give(ration_query *query)
  * granted and not taken yet is not: it can only grow by that. */
 static void note_told(ration_query *query)
 {
-    query->told_bytes = RN_MAX(query->told_bytes, count_used(query, false) + 1);
+    query->told_bytes = RN_MAX(query->told_bytes, rn_query_count_used(query, false) + 1);
 }
 
 static bool has_ended(const ration_query *query)
@@ -157,19 +96,42 @@ static void make_giver(ration_query *query, int64_t want_bytes)
 {
     rn_assert(!is_giver(query) && want_bytes > 0);
     note_told(query);
-    rn_store(&query->want_bytes, want_bytes);
+    rn_exchange_seq_cst(&query->want_bytes, want_bytes); /* before anybody looks who is inside */
     rn_pool_count_givers(query->pool, 1);
     wake_all(query);
 }
 
+/* Can it be made to give down to its claim, whatever came of it the last time? */
+static bool is_safe(const ration_query *query)
+{
+    return rn_load(&query->pool->claim) > 0 && rn_load(&query->spillable_bytes) > 0 &&
+           query->fruitless < FRUITLESS_MAX;
+}
+
+/* The holder to turn to, of one kind. */
+typedef struct choice {
+    ration_query *query; /* NULL = none */
+    int64_t above;       /* its share */
+} choice;
+
 /* The holders below a full pool, as one ask sees them. */
 typedef struct holders {
-    const ration_query *asker;
-    ration_query *giver;  /* most above its share, of those that can give and were not asked */
-    ration_query *victim; /* most above its share, of those that cannot */
-    int64_t giver_above, victim_above;
-    int64_t coming; /* asked of givers that have not answered */
+    choice giver;     /* of those that can give and were not asked */
+    choice stuck;     /* of those that cannot, but must be able to */
+    choice victim;    /* of those that cannot */
+    int64_t coming;   /* asked of givers that have not answered */
+    int64_t possible; /* with what the others above their shares could give */
 } holders;
+
+/* The lower priority first, then the one most above its share. */
+static void consider(choice *best, ration_query *query, int64_t above)
+{
+    bool first = best->query == NULL || query->priority < best->query->priority;
+    bool same = best->query != NULL && query->priority == best->query->priority;
+    if (above > 0 && (first || (same && above > best->above))) {
+        *best = (choice){query, above};
+    }
+}
 
 static void look_at_holder(holders *seen, ration_query *query)
 {
@@ -181,24 +143,25 @@ static void look_at_holder(holders *seen, ration_query *query)
     } else if (held > 0 && has_ended(query)) {
         make_giver(query, held);
         seen->coming = rn_add(seen->coming, held);
-    } else if (give > 0 && above > seen->giver_above) {
-        seen->giver = query;
-        seen->giver_above = above;
-    } else if (give == 0 && above > seen->victim_above) {
-        seen->victim = query;
-        seen->victim_above = above;
+    } else if (give > 0) {
+        consider(&seen->giver, query, above);
+        seen->possible = rn_add(seen->possible, RN_MAX(RN_MIN(above, give), 0));
+    } else {
+        consider(is_safe(query) ? &seen->stuck : &seen->victim, query, above);
     }
 }
 
+/* `asker` may be NULL. */
 static holders look_at_holders(ration_pool *full, const ration_query *asker)
 {
-    holders seen = {.asker = asker};
+    holders seen = {.coming = 0};
     for (ration_pool *pool = full; pool != NULL; pool = rn_pool_next(pool, full)) {
-        ration_query *query = pool_query(pool);
+        ration_query *query = rn_pool_query(pool);
         if (query != NULL && query != asker) {
             look_at_holder(&seen, query);
         }
     }
+    seen.possible = rn_add(seen.possible, seen.coming);
     return seen;
 }
 
@@ -216,14 +179,12 @@ static int64_t count_lacking(const rn_slot *asker, const rn_no *no)
 }
 
 /* Asks the largest first until enough is coming. */
-static holders find_givers(const rn_slot *asker, const rn_no *no)
+static holders find_givers(ration_pool *full, const ration_query *asker, int64_t lacking)
 {
-    const ration_query *query = rn_slot_query(asker);
-    int64_t lacking = count_lacking(asker, no);
-    holders seen = look_at_holders(no->pool, query);
-    while (seen.coming < lacking && seen.giver != NULL) {
-        make_giver(seen.giver, RN_MIN(seen.giver_above, can_give(seen.giver)));
-        seen = look_at_holders(no->pool, query);
+    holders seen = look_at_holders(full, asker);
+    while (seen.coming < lacking && seen.giver.query != NULL) {
+        make_giver(seen.giver.query, RN_MIN(seen.giver.above, can_give(seen.giver.query)));
+        seen = look_at_holders(full, asker);
     }
     return seen;
 }
@@ -246,25 +207,6 @@ static void make_victim(ration_query *victim, const rn_slot *asker, const char *
 
 /* -------------------------------------------------------------------------------------- asking */
 
-/* What stays granted at `pool` when every query has given all it can and the asker holds `bytes`.
- */
-static int64_t count_least(const ration_pool *pool, const ration_query *asker, int64_t bytes)
-{
-    const ration_query *query = pool_query(pool);
-    int64_t least = query == asker ? bytes : 0;
-    if (query == NULL && pool != rn_pool_ledger(pool)->retained) {
-        least = rn_load(&pool->direct);
-        rn_walk walk;
-        for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL; slot = rn_walk_next(&walk)) {
-            least = rn_add(least, rn_slot_counted(slot) - rn_slot_shelved(slot));
-        }
-        for (ration_pool *at = rn_pool_child(pool); at != NULL; at = rn_pool_sibling(at)) {
-            least = rn_add(least, count_least(at, asker, bytes));
-        }
-    }
-    return RN_MAX(least, rn_load(&pool->claim));
-}
-
 static rn_reply tell_to_spill(ration_query *query, int64_t lacking)
 {
     note_told(query);
@@ -272,45 +214,71 @@ static rn_reply tell_to_spill(ration_query *query, int64_t lacking)
     return (rn_reply){.answer = RN_ASK_SPILL, .want_bytes = RN_MAX(want, 1)};
 }
 
+static const rn_reply wait = {.answer = RN_ASK_WAIT};
+
+/* For an ask within its share, when nobody has anything to give: somebody must. */
+static bool force(const rn_slot *slot, int64_t bytes, const char *site, const rn_no *no)
+{
+    const ration_query *query = rn_slot_query(slot);
+    rn_shares_set(rn_pool_ledger(query->pool), slot, true);
+    if (rn_add(rn_query_count_used(query, true), bytes) > query->pool->share) {
+        return false;
+    }
+    holders seen = look_at_holders(no->pool, query);
+    if (seen.stuck.query != NULL && rn_query_presence(seen.stuck.query) != RN_AWAY) {
+        make_giver(seen.stuck.query, seen.stuck.above);
+    } else if (seen.victim.query != NULL) {
+        make_victim(seen.victim.query, slot, site, no);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static rn_reply decide(const rn_slot *slot, int64_t bytes, const char *site, const rn_no *no)
 {
     const rn_reply refused = {.answer = RN_ASK_REFUSED, .status = no->status};
-    const rn_reply wait = {.answer = RN_ASK_WAIT};
     ration_query *query = rn_slot_query(slot);
-    for (ration_pool *pool = no->pool; pool != NULL; pool = rn_pool_parent(pool)) {
-        if (count_least(pool, query, bytes) > rn_load(&pool->limit)) {
-            return refused;
-        }
-    }
-    set_shares(slot);
-    bool within = rn_add(count_used(query, true), bytes) <= query->pool->share;
     bool spills = can_give(query) > 0;
+    bool covered = spills && bytes <= rn_load(&query->pool->claim);
+    if (!covered && rn_query_find_too_small(query, bytes, true) != NULL) {
+        return refused;
+    }
+    rn_shares_set(rn_pool_ledger(no->pool), slot, false);
+    bool within = rn_add(rn_query_count_used(query, true), bytes) <= query->pool->share;
     int64_t lacking = count_lacking(slot, no);
     if (!within && spills) {
         return tell_to_spill(query, lacking);
     }
-    holders seen = find_givers(slot, no);
+    holders seen = find_givers(no->pool, query, lacking);
     if (seen.coming > 0 || !rn_queue_admits(no->pool, slot)) {
         return wait;
     }
     if (spills) {
         return tell_to_spill(query, lacking);
     }
-    if (within && seen.victim != NULL) {
-        make_victim(seen.victim, slot, site, no);
-        return wait;
-    }
-    return refused;
+    return force(slot, bytes, site, no) ? wait : refused;
 }
 
 /* Why the query is not to go on, whatever memory there is. */
 static ration_status find_end(const ration_query *query)
 {
     ration_status status = (ration_status)rn_load_acquire(&query->status);
-    if (status == RATION_OK || status == RATION_VICTIM) {
-        return rn_load(&query->cancelled) != 0 && status == RATION_OK ? RATION_CANCELLED : status;
+    if (status != RATION_OK) {
+        return status == RATION_VICTIM ? status : RATION_STOPPED_BY_PEER;
     }
-    return RATION_STOPPED_BY_PEER;
+    if (rn_load(&query->cancelled) != 0) {
+        return RATION_CANCELLED;
+    }
+    bool late = query->deadline_ns != INT64_MAX && rn_clock_ns() > query->deadline_ns;
+    return late ? RATION_DEADLINE : RATION_OK;
+}
+
+static void uncharge(rn_slot *slot, int64_t bytes)
+{
+    rn_store(&slot->hot.used, rn_slot_counted(slot) - bytes);
+    rn_slot_set_granted(slot, slot->granted_bytes - bytes);
+    rn_pool_grant(rn_slot_pool(slot), -bytes);
 }
 
 /* Takes what was granted while the owner slept, when it still fits what it asks for. */
@@ -326,9 +294,7 @@ static bool take_granted(rn_slot *slot, int64_t bytes)
     }
     rn_ticket_take(slot);
     if (more > 0) { /* a pool that was waited at: the rest goes home at once */
-        rn_store(&slot->hot.used, rn_slot_counted(slot) - more);
-        rn_slot_set_granted(slot, slot->granted_bytes - more);
-        rn_pool_grant(rn_slot_pool(slot), -more);
+        uncharge(slot, more);
     }
     return true;
 }
@@ -389,6 +355,39 @@ rn_reply rn_ask(rn_slot *slot, int64_t bytes, const char *site)
     return asked;
 }
 
+ration_status rn_ask_wait(rn_slot *slot, int64_t until_ns)
+{
+    const ration_query *query = rn_slot_query(slot);
+    rn_reclaim_idle(query->governor);
+    rn_ticket_state state = rn_ticket_wait(slot, RN_MIN(until_ns, query->deadline_ns));
+    if (state != RN_TICKET_WAITING && state != RN_TICKET_RESTING) {
+        return RATION_OK;
+    }
+    bool late = query->deadline_ns <= until_ns;
+    ration_status status = late ? RATION_DEADLINE : RATION_QUEUE_TIMEOUT;
+    return rn_ask_withdraw(slot, status) ? status : RATION_OK;
+}
+
+void rn_ask_press(ration_governor *governor)
+{
+    rn_ledger *ledger = governor->ledger;
+    rn_ledger_lock(ledger);
+    bool above = false;
+    for (ration_pool *pool = governor->root; pool != NULL;
+         pool = rn_pool_next(pool, governor->root)) {
+        if (rn_pool_room(pool) < 0) {
+            rn_shares_set(ledger, NULL, false);
+            (void)find_givers(pool, NULL, -rn_pool_room(pool));
+            above = true;
+        }
+    }
+    for (rn_slot *slot = rn_queue_first(ledger); above && slot != NULL;
+         slot = rn_queue_next(slot)) {
+        rn_ticket_ask_again(slot);
+    }
+    rn_ledger_unlock(ledger);
+}
+
 bool rn_ask_withdraw(rn_slot *slot, ration_status status)
 {
     rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(slot));
@@ -411,18 +410,14 @@ void rn_ask_gave(ration_query *query)
     rn_ledger *ledger = rn_pool_ledger(query->pool);
     rn_ledger_lock(ledger);
     if (query->told_bytes != 0) { /* else another worker has answered */
-        bool freed = count_used(query, false) + 1 < query->told_bytes;
-        query->spent_bytes = freed ? 0 : count_used(query, true);
+        bool freed = rn_query_count_used(query, false) + 1 < query->told_bytes;
+        query->spent_bytes = freed ? 0 : rn_query_count_used(query, true);
+        query->fruitless = freed ? 0 : query->fruitless + 1;
     }
     query->told_bytes = 0;
     rn_store(&query->want_bytes, 0);
     rn_pool_count_givers(query->pool, is_giver(query) ? -1 : 0);
     rn_ledger_unlock(ledger);
-}
-
-void rn_ask_can_spill(ration_query *query, int64_t bytes)
-{
-    rn_store(&query->spillable_bytes, bytes);
 }
 
 void rn_ask_wake(ration_query *query)
@@ -431,4 +426,94 @@ void rn_ask_wake(ration_query *query)
     rn_ledger_lock(ledger);
     wake_all(query);
     rn_ledger_unlock(ledger);
+}
+
+/* -------------------------------------------------------------------------------------- claims */
+
+/* What the claim of the query lacks is charged to its entry slot, as far as nobody must be asked;
+ * true when nothing is lacking. */
+static bool gather(ration_query *query, int64_t bytes, rn_no *no)
+{
+    rn_slot *entry = query->entry;
+    if (rn_ticket_read(entry) == RN_TICKET_GRANTED) {
+        rn_ticket_take(entry);
+    }
+    (void)rn_pool_drain(query->pool); /* what it holds is what it has charged */
+    for (;;) {
+        int64_t missing = bytes - rn_load(&query->pool->held);
+        if (missing <= 0) {
+            return true;
+        }
+        bool whole = rn_slot_counted(entry) == 0;
+        if (rn_slot_charge_locked(entry, missing, no) == RATION_OK) {
+            continue; /* a recall on the way may have taken something home */
+        }
+        if (whole) {
+            return false;
+        }
+        uncharge(entry, rn_slot_counted(entry)); /* asked for as a whole, or not held */
+    }
+}
+
+/* The first claim: `missing` is what it lacks, of `bytes`. */
+static rn_reply decide_entry(ration_query *query, int64_t bytes, const char *site, rn_no *no)
+{
+    rn_slot *entry = query->entry;
+    int64_t missing = no->asked_bytes;
+    if (rn_query_find_too_small(query, bytes, true) == NULL) {
+        int64_t lacking = count_lacking(entry, no);
+        query->claiming_bytes = bytes;
+        rn_shares_set(rn_pool_ledger(query->pool), entry, false);
+        bool possible = look_at_holders(no->pool, query).possible >= lacking;
+        bool waits = possible && find_givers(no->pool, query, lacking).coming > 0;
+        query->claiming_bytes = 0;
+        if (waits || !rn_queue_admits(no->pool, entry) || force(entry, missing, site, no)) {
+            rn_ticket_enter(entry, no);
+            return wait;
+        }
+    }
+    rn_ticket_rest(entry);
+    return wait;
+}
+
+/* A larger one. */
+static rn_reply decide_more(ration_query *query, const char *site, rn_no *no)
+{
+    rn_slot *entry = query->entry;
+    rn_reply asked = decide(entry, no->asked_bytes, site, no);
+    if (asked.answer == RN_ASK_WAIT) {
+        rn_ticket_enter(entry, no);
+    }
+    return asked;
+}
+
+rn_reply rn_ask_claim_locked(ration_query *query, int64_t bytes, const char *site, bool turn,
+                             rn_no *no)
+{
+    rn_slot *entry = query->entry;
+    *no = (rn_no){.pool = query->pool, .asked_bytes = bytes, .needed_bytes = bytes};
+    ration_status end = find_end(query);
+    rn_reply asked = {.answer = RN_ASK_REFUSED, .status = end};
+    if (end == RATION_OK && rn_ticket_read(entry) == RN_TICKET_WAITING) {
+        no->pool = (ration_pool *)rn_link_get(&entry->ticket.pool);
+        return wait;
+    }
+    if (end == RATION_OK && is_giver(query)) {
+        asked = (rn_reply){.answer = RN_ASK_SPILL, .want_bytes = rn_load(&query->want_bytes)};
+    } else if (end == RATION_OK && gather(query, bytes, no)) {
+        rn_pool_claim_held(query->pool, bytes);
+        uncharge(entry, rn_slot_counted(entry));
+        rn_ticket_leave(entry);
+        return (rn_reply){.answer = RN_ASK_GRANTED};
+    } else if (end == RATION_OK) {
+        asked = turn ? decide_entry(query, bytes, site, no) : decide_more(query, site, no);
+    }
+    if (asked.answer == RN_ASK_REFUSED) {
+        rn_ticket_leave(entry);
+        if (rn_is_refusal(asked.status) && end == RATION_OK) {
+            no->status = asked.status;
+            rn_slot_refuse(entry, no);
+        }
+    }
+    return asked;
 }

@@ -14,7 +14,7 @@
 #ifndef RATION_ASK_H
 #define RATION_ASK_H
 
-#include "executor/governor.h"
+#include "executor/giving.h"
 #include "memory/queue.h"
 
 typedef enum rn_answer {
@@ -35,6 +35,23 @@ typedef struct rn_reply {
  * was cancelled, failed, or is a victim): the status of that. Cost: the lock, and one pass over the
  * pools below the limit that is full. */
 rn_reply rn_ask(rn_slot *slot, int64_t bytes, const char *site);
+static inline ration_reply rn_reply_public(rn_reply asked)
+{
+    return (ration_reply){(ration_answer)asked.answer, asked.status, asked.want_bytes};
+}
+
+/* Asks that the query's claim be `bytes`, through its entry slot, with the ledger's lock held. With
+ * `turn` it waits for others to end, too: then RN_ASK_WAIT may leave the ticket resting, and who
+ * makes room must say so; `*no` says at which pool. Without, it is asked for as any bytes. */
+rn_reply rn_ask_claim_locked(ration_query *query, int64_t bytes, const char *site, bool turn,
+                             rn_no *no);
+/* Sleeps on the ticket until the slot is to ask again, after it has spilled for idle queries;
+ * RATION_OK then. Past `until_ns` QUEUE_TIMEOUT, past the query's time DEADLINE: out of the queue.
+ * Owner only; a cancellation point. */
+RATION_NODISCARD ration_status rn_ask_wait(rn_slot *slot, int64_t until_ns);
+/* A limit was cut: asks queries below every pool that is above its limit to give, and wakes who
+ * waits, to look for himself. */
+void rn_ask_press(ration_governor *governor);
 /* Takes the slot out of the queue: it will not ask again. `status` RATION_QUEUE_TIMEOUT makes what
  * it waited for its refusal. False: granted meanwhile, nothing is done; asking again takes it. */
 bool rn_ask_withdraw(rn_slot *slot, ration_status status);
@@ -46,9 +63,6 @@ static inline int64_t rn_ask_wants(const ration_query *query)
 {
     return rn_load(&query->want_bytes);
 }
-/* Says how much the query could write out if asked, as far as is known; 0 = it cannot spill. Any
- * worker. */
-void rn_ask_can_spill(ration_query *query, int64_t bytes);
 /* Wakes all workers of the query that wait, to look at its status. Any thread. */
 void rn_ask_wake(ration_query *query);
 

@@ -110,6 +110,23 @@ static rn_evaluator *make_evaluator(const rn_expression *expression, const rn_gr
     return evaluator;
 }
 
+void rn_evaluator_draft(const rn_expression *expression, uint32_t rows, rn_context_draft *draft)
+{
+    rn_register planned[REGISTERS_MAX];
+    uint32_t count = 0;
+    memset(planned, 0, sizeof planned);
+    plan_registers(planned, &count, expression, 0);
+    rn_context_draft_add(draft, sizeof(rn_evaluator));
+    rn_context_draft_add(draft, count * sizeof(rn_register));
+    for (uint32_t i = 0; i < count; i++) {
+        rn_context_draft_add(draft, RN_MAX(planned[i].width, 1u) * rows);
+        rn_context_draft_add(draft, ((size_t)rows + 63) / 64 * sizeof(uint64_t));
+        if (planned[i].logic) {
+            rn_context_draft_add(draft, (size_t)rows * sizeof(uint16_t));
+        }
+    }
+}
+
 ration_status rn_evaluator_open(const rn_expression *expression, const rn_graph *graph,
                                 ration_context *context, uint32_t rows,
                                 rn_evaluator **out_evaluator)

@@ -5,7 +5,13 @@
  *
  * Invariants: everything an operator holds is in op->context or below, and that is below
  * worker.context; so closing deletes one tree and the slot is back to what it was. A failed open
- * closes what was opened. After an error or the end, next keeps answering the same.
+ * closes what was opened. After an error or the end, next keeps answering the same. An operator that
+ * has given its last row holds nothing more: so only operators of one phase hold memory together,
+ * which is what the minimum of a plan counts (plan_minimum.c).
+ *
+ * Spilling: the operator that can give most at once does, then the next, until enough came free.
+ * What an operator could give only when its batch in hand is done with is asked for when it is
+ * called again (rn_settle_slow).
  *
  * When profiling, each operator's `next` is a wrapper that reads the clock and the peak
  * (PostgreSQL's executor swaps the pointer in the same way); otherwise the dispatcher calls the
@@ -14,6 +20,12 @@
 #include "executor/execution.h"
 
 #include "executor/ask.h"
+
+#ifdef RATION_HARD
+#define BATCH_ROWS INT64_C(5)
+#else
+#define BATCH_ROWS ((int64_t)RN_BATCH_ROWS_MAX)
+#endif
 
 static ration_status profile_next(rn_operator *op, const rn_batch **out_batch)
 {
@@ -59,6 +71,21 @@ static ration_status open_operator(rn_execution *execution, uint32_t number, boo
     return node->class_->open(op);
 }
 
+static ration_status open_spilling(rn_execution *execution)
+{
+    rn_worker *worker = &execution->worker;
+    ration_query *query = worker->query;
+    if (!rn_plan_can_spill(execution->plan)) {
+        return RATION_OK;
+    }
+    worker->spill_buffer = ration_context_allocate(worker->context, RN_RUN_BLOCK_BYTES);
+    if (worker->spill_buffer == NULL) {
+        return ration_context_status(worker->context);
+    }
+    return rn_spill_file_open(query->governor->volume, &query->spill_quota, (uint64_t)query->number,
+                              &worker->spill_file);
+}
+
 /* Opens all, inputs first; `*out_last` is the one that failed. */
 static ration_status open_all(rn_execution *execution, bool profile, rn_operator **out_last)
 {
@@ -66,6 +93,7 @@ static ration_status open_all(rn_execution *execution, bool profile, rn_operator
     *out_last = &execution->sink;
     RN_TRY(
         ration_context_create(NULL, worker->slot, RATION_CONTEXT_BUMP, "worker", &worker->context));
+    RN_TRY(open_spilling(execution));
     for (uint32_t i = 0; i < execution->plan->node_count; i++) {
         *out_last = &execution->operators[i];
         RN_TRY(open_operator(execution, i, profile));
@@ -73,16 +101,48 @@ static ration_status open_all(rn_execution *execution, bool profile, rn_operator
     return RATION_OK;
 }
 
+static void close_operator(rn_operator *op)
+{
+    if (op->state != NULL && op->class_->close != NULL) {
+        op->class_->close(op);
+    }
+    op->state = NULL;
+}
+
+static ration_status give_end(rn_operator *op, const rn_batch **out_batch)
+{
+    *out_batch = &op->batch;
+    return RATION_OK;
+}
+
+void rn_operator_ended(rn_operator *op)
+{
+    if (op->next == give_end) {
+        return;
+    }
+    for (uint32_t i = 0; i < op->input_count; i++) {
+        rn_operator_ended(op->inputs[i]);
+    }
+    close_operator(op);
+    ration_context_delete(op->context);
+    op->context = NULL;
+    op->inputs = NULL;
+    op->input_count = 0;
+    op->batch = (rn_batch){0, 0, NULL};
+    op->next = give_end;
+}
+
 static void close_all(rn_execution *execution)
 {
+    rn_worker *worker = &execution->worker;
     for (uint32_t i = execution->plan->node_count; i-- > 0;) {
-        rn_operator *op = &execution->operators[i];
-        if (op->state != NULL && op->class_->close != NULL) {
-            op->class_->close(op);
-        }
+        close_operator(&execution->operators[i]);
     }
-    ration_context_delete(execution->worker.context);
-    execution->worker.context = NULL;
+    ration_context_delete(worker->context);
+    worker->context = NULL;
+    worker->spill_buffer = NULL;
+    rn_spill_file_close(worker->spill_file);
+    worker->spill_file = NULL;
     memset(execution->operators, 0, execution->plan->node_count * sizeof(rn_operator));
 }
 
@@ -117,8 +177,46 @@ static void set_worker(rn_execution *execution, ration_query *query, ration_slot
     worker->execution = execution;
     worker->rows_left = 0;
     worker->settles_to_clock = RN_SETTLES_TO_CLOCK;
-    worker->batch_rows = (uint32_t)RN_MIN((int64_t)RN_BATCH_ROWS_MAX, limits->check_interval);
+    worker->batch_rows = (uint32_t)RN_MIN(BATCH_ROWS, limits->check_interval);
     worker->max_row_bytes = limits->max_row_bytes;
+}
+
+/* The minimum of a worker is claimed for it; those of one query's workers add up. */
+static ration_status claim_minimum(rn_execution *execution)
+{
+#ifdef RATION_UNGOVERNED
+    (void)execution;
+    return RATION_OK;
+#else
+    const rn_worker *worker = &execution->worker;
+    rn_sizes sizes = rn_worker_sizes(worker);
+    int64_t minimum = rn_plan_minimum(execution->plan, &sizes);
+    int64_t before = rn_load(&worker->query->pool->claim);
+    RN_TRY(ration_query_claim(worker->query, rn_add(before, minimum), "plan"));
+    execution->claimed_bytes = minimum;
+    return RATION_OK;
+#endif
+}
+
+static void return_minimum(const rn_execution *execution)
+{
+    ration_pool *pool = execution->worker.query->pool;
+    rn_no no;
+    int64_t rest = rn_load(&pool->claim) - execution->claimed_bytes;
+    (void)rn_always(execution->claimed_bytes == 0 || rn_pool_try_claim(pool, rest, &no));
+}
+
+static int64_t count_all_spillable(void *state)
+{
+    rn_spillable all = rn_execution_spillable(state);
+    return rn_add(all.now_bytes, all.later_bytes);
+}
+
+static ration_status spill_and_publish(void *state, int64_t want_bytes)
+{
+    ration_status status = rn_execution_spill(state, want_bytes);
+    rn_execution_publish(state);
+    return status;
 }
 
 ration_status rn_execution_open(ration_query *query, const rn_plan *plan, bool profile,
@@ -137,12 +235,18 @@ ration_status rn_execution_open(ration_query *query, const rn_plan *plan, bool p
     execution->sink.class_ = &sink_class;
     execution->sink.node = &sink_node;
     execution->sink.worker = &execution->worker;
-    ration_status status = open_patiently(execution, profile);
+    ration_status status = claim_minimum(execution);
+    if (status == RATION_OK) {
+        status = open_patiently(execution, profile);
+    }
     if (status != RATION_OK) {
         rn_execution_close(execution);
         return status;
     }
+    execution->spiller = (ration_spiller){execution, count_all_spillable, spill_and_publish};
+    ration_slot_register_spill(slot, &execution->spiller);
     rn_execution_publish(execution); /* who can spill is known before it grows */
+    rn_slot_leave(rn_slot_of(slot));
     *out_execution = execution;
     return RATION_OK;
 }
@@ -153,8 +257,12 @@ ration_status rn_execution_next(rn_execution *execution, const rn_batch **out_ba
     if (RN_UNLIKELY(failed != RATION_OK)) {
         return failed;
     }
+    rn_slot *slot = rn_slot_of(execution->worker.slot);
+    rn_slot_enter(slot);
     rn_operator *root = &execution->operators[execution->plan->root->number];
-    return rn_next(&execution->sink, root, out_batch);
+    ration_status status = rn_next(&execution->sink, root, out_batch);
+    rn_slot_leave(slot);
+    return status;
 }
 
 static int64_t count_held(const rn_operator *op)
@@ -162,11 +270,27 @@ static int64_t count_held(const rn_operator *op)
     return op->context == NULL ? 0 : ration_context_bytes(op->context, true);
 }
 
+static rn_spillable count_spillable(const rn_operator *op)
+{
+    static const rn_spillable nothing = {0, 0};
+    return op->state == NULL || op->class_->spillable == NULL ? nothing : op->class_->spillable(op);
+}
+
+rn_spillable rn_execution_spillable(const rn_execution *execution)
+{
+    rn_spillable all = {0, 0};
+    for (uint32_t i = 0; i < execution->plan->node_count; i++) {
+        rn_spillable one = count_spillable(&execution->operators[i]);
+        all.now_bytes += one.now_bytes;
+        all.later_bytes += one.later_bytes;
+    }
+    return all;
+}
+
 void rn_execution_publish(rn_execution *execution)
 {
     const char *site = "";
     int64_t most = 0;
-    int64_t spillable = 0;
     for (uint32_t i = 0; i < execution->plan->node_count; i++) {
         const rn_operator *op = &execution->operators[i];
         int64_t bytes = count_held(op);
@@ -174,23 +298,44 @@ void rn_execution_publish(rn_execution *execution)
             most = bytes;
             site = op->node->site;
         }
-        spillable += bytes > 0 && op->class_->spill != NULL ? bytes : 0;
     }
+    rn_spillable spillable = rn_execution_spillable(execution);
     rn_query_publish(execution->worker.query, site, most);
-    rn_ask_can_spill(execution->worker.query, spillable);
+    rn_ask_can_spill(rn_slot_of(execution->worker.slot),
+                     rn_add(spillable.now_bytes, spillable.later_bytes));
+}
+
+/* The operator with most to give at once that has not been asked in this round. */
+static rn_operator *find_giver(rn_execution *execution, uint64_t round)
+{
+    rn_operator *largest = NULL;
+    int64_t most = 0;
+    for (uint32_t i = 0; i < execution->plan->node_count; i++) {
+        rn_operator *op = &execution->operators[i];
+        int64_t bytes = op->spill_round == round ? 0 : count_spillable(op).now_bytes;
+        if (bytes > most) {
+            most = bytes;
+            largest = op;
+        }
+    }
+    return largest;
 }
 
 ration_status rn_execution_spill(rn_execution *execution, int64_t want_bytes)
 {
-    rn_operator *largest = NULL;
-    for (uint32_t i = 0; i < execution->plan->node_count; i++) {
-        rn_operator *op = &execution->operators[i];
-        bool spills = count_held(op) > 0 && op->class_->spill != NULL;
-        if (spills && (largest == NULL || count_held(op) > count_held(largest))) {
-            largest = op;
+    uint64_t round = ++execution->spill_rounds;
+    while (want_bytes > 0) {
+        rn_operator *op = find_giver(execution, round);
+        if (op == NULL) {
+            return RATION_OK;
         }
+        int64_t held_bytes = count_held(op);
+        op->spill_round = round;
+        op->spills += 1;
+        RN_TRY(op->class_->spill(op, want_bytes));
+        want_bytes -= held_bytes - count_held(op);
     }
-    return largest == NULL ? RATION_OK : largest->class_->spill(largest, want_bytes);
+    return RATION_OK;
 }
 
 void rn_execution_close(rn_execution *execution)
@@ -199,12 +344,15 @@ void rn_execution_close(rn_execution *execution)
         return;
     }
     rn_worker *worker = &execution->worker;
+    rn_slot_enter(rn_slot_of(worker->slot));
+    ration_slot_register_spill(worker->slot, NULL);
     ration_status returned = rn_slot_prepay(rn_slot_of(worker->slot), 0);
     (void)rn_always(returned == RATION_OK);
     close_all(execution);
     if (rn_ask_wants(worker->query) != 0) { /* all it could give, though the query stays open */
         rn_ask_gave(worker->query);
     }
+    return_minimum(execution);
     rn_heap_free(execution, sizeof *execution + execution->plan->node_count * sizeof(rn_operator));
 }
 

@@ -15,6 +15,12 @@ typedef struct rn_execution {
     rn_worker worker;
     rn_operator *operators; /* by node number */
     rn_operator sink;       /* the consumer of the root: holds nothing */
+    int64_t claimed_bytes;  /* for this worker */
+    uint64_t spill_rounds;  /* calls of rn_execution_spill */
+    ration_spiller spiller; /* registered with the worker's slot */
+#ifdef RATION_HARD
+    uint64_t hard_settles;
+#endif
 } rn_execution;
 
 /* Errors: the limits' statuses (refusal in the query), NO_MEMORY. On failure everything is given
@@ -28,8 +34,10 @@ RATION_NODISCARD ration_status rn_execution_next(rn_execution *execution,
 void rn_execution_close(rn_execution *execution);
 /* Publishes in the query which operator holds most, and what could be written out. Owner only. */
 void rn_execution_publish(rn_execution *execution);
-/* Lets the operator that can spill and holds most do so; RATION_OK when there is none. Owner only.
- */
+/* What all operators together could give back. Owner only. */
+rn_spillable rn_execution_spillable(const rn_execution *execution);
+/* Lets operators write out what they hold, those with most to give first, until `want_bytes` came
+ * free or nothing more can be given at once. Owner only. */
 RATION_NODISCARD ration_status rn_execution_spill(rn_execution *execution, int64_t want_bytes);
 /* Figures of a plan node. */
 rn_operator_figures rn_execution_figures(const rn_execution *execution, uint32_t node);

@@ -12,6 +12,7 @@
 #ifndef RATION_EXPRESSION_H
 #define RATION_EXPRESSION_H
 
+#include "memory/context.h"
 #include "storage/graph.h"
 
 typedef struct rn_expression rn_expression; /* belongs to the plan's arena */
@@ -58,6 +59,8 @@ void rn_expression_put(const rn_expression *expression, rn_text *text);
 RATION_NODISCARD ration_status rn_evaluator_open(const rn_expression *expression,
                                                  const rn_graph *graph, ration_context *context,
                                                  uint32_t rows, rn_evaluator **out_evaluator);
+/* What that allocates, on paper. */
+void rn_evaluator_draft(const rn_expression *expression, uint32_t rows, rn_context_draft *draft);
 /* Evaluates all rows of `input`. The column is valid until the next call (a plain column is passed
  * through with its selection). Errors: EVALUATION with a message in `error`. */
 RATION_NODISCARD ration_status rn_evaluate(rn_evaluator *evaluator, const rn_batch *input,

@@ -4,13 +4,14 @@
  *
  *     rn_derive_limit -> ration_governor_open -> queries -> ration_governor_close
  *
- * Pools: root (the limit of memory.yaml) -> data (graphs), queries (one child per query), retained
- * (resident pages no block uses). Only the root and, where asked for, data and single queries have
- * limits of their own.
+ * Pools: root (the limit of memory.yaml) -> data (graphs), queries (one child per query and group,
+ * a group's queries below it), retained (resident pages no block uses). Only the root and, where
+ * asked for, data, groups and single queries have limits of their own.
  *
  * Shared: root, data and queries are made with the file, before anybody else can see it, and
  * belong to no process; each process that joins finds them. They hold nothing themselves: each
- * process has a pool of its own below data too, so that all it has charged goes with it when it
+ * process has a pool of its own below data too, and its groups, whose limits hold for its queries
+ * alone, so that all it has charged goes with it when it
  * dies. Nothing is retained. Who is alone there gives the limits, so that the file of a service
  * that was started anew need not be removed.
  *
@@ -18,10 +19,9 @@
  * integer arithmetic on millionths. A share of what is *available* rather than of what is
  * installed: two processes that each take 0.8 of the installed memory promise 1.6 of it.
  */
-#include "executor/governor.h"
-
 #include <unistd.h>
 
+#include "executor/admission.h"
 #include "memory/shared.h"
 
 #define SHARED_PROCESSES 64
@@ -70,6 +70,25 @@ static ration_status open_common_pools(ration_governor *governor, int64_t limit_
                         &governor->queries);
 }
 
+/* Of this process, also where the ledger is shared. */
+static ration_status open_groups(ration_governor *governor)
+{
+    for (int64_t i = 0; i < governor->limits.group_count; i++) {
+        rn_group *group = &governor->groups[i];
+        char name[RN_POOL_NAME_BYTES];
+        rn_text text = rn_text_over(name, sizeof name);
+        if (governor->process != 0) {
+            rn_text_format(&text, "%lld.", (long long)governor->process);
+        }
+        rn_text_put(&text, group->limits->name);
+        RN_TRY(rn_pool_open(governor->ledger, governor->queries, name,
+                            limit_or_none(group->limits->limit_bytes), RATION_GROUP_LIMIT, NULL,
+                            &group->pool));
+        group->pool->weight = group->limits->share;
+    }
+    return RATION_OK;
+}
+
 static ration_status open_blocks(ration_governor *governor, ration_pool *retained)
 {
     rn_blocks_options options = {.retain_ms = governor->limits.retain_ms,
@@ -81,6 +100,7 @@ static ration_status open_pools(ration_governor *governor, int64_t limit_bytes)
 {
     RN_TRY(open_common_pools(governor, limit_bytes));
     governor->data = governor->all_data;
+    RN_TRY(open_groups(governor));
     RN_TRY(rn_pool_open(governor->ledger, governor->root, "retained", INT64_MAX,
                         RATION_GLOBAL_LIMIT, NULL, &governor->retained));
     return open_blocks(governor, governor->retained);
@@ -97,6 +117,9 @@ static void close_ledger(ration_governor *governor)
 {
     if (governor->blocks != NULL) {
         rn_blocks_close(governor->blocks);
+    }
+    for (int64_t i = 0; i < governor->limits.group_count; i++) {
+        close_pool(governor->groups[i].pool);
     }
     if (governor->process != 0) {
         close_pool(governor->data);
@@ -126,7 +149,28 @@ void ration_governor_close(ration_governor *governor)
     } else {
         close_ledger(governor);
     }
+    if (governor->volume != NULL) {
+        rn_spill_volume_close(governor->volume);
+    }
     rn_heap_free(governor, sizeof *governor);
+}
+
+/* Where its queries write out, and the quotas of its groups. */
+static ration_status open_volume(ration_governor *governor, ration_error *error)
+{
+    const ration_limits *limits = &governor->limits;
+    const rn_spill_options options = {.directory = limits->spill_directory,
+                                      .allow_memory = limits->spill_allow_memory,
+                                      .bytes_max = limits->spill_bytes_max,
+                                      .free_bytes_min = limits->spill_free_bytes_min};
+    RN_TRY(rn_spill_volume_open(&options, &governor->volume, error));
+    for (int64_t i = 0; i < limits->group_count; i++) {
+        rn_group *group = &governor->groups[i];
+        group->limits = &limits->groups[i];
+        group->spill_quota.limit_bytes = group->limits->spill_bytes_max;
+        group->spill_quota.parent = rn_spill_volume_quota(governor->volume);
+    }
+    return RATION_OK;
 }
 
 /* A governor without ledger. */
@@ -143,7 +187,15 @@ static ration_status make_governor(const ration_limits *limits, ration_governor 
         return rn_error_set(error, RATION_NO_MEMORY, "", "no memory for a governor");
     }
     governor->limits = *limits;
+#ifdef RATION_HARD
+    governor->limits.chunk_bytes_max = 0; /* slots take exact bytes */
+#endif
     governor->limit_derived = limits->limit_bytes == 0;
+    ration_status status = open_volume(governor, error);
+    if (status != RATION_OK) {
+        rn_heap_free(governor, sizeof *governor);
+        return status;
+    }
     *out_governor = governor;
     return RATION_OK;
 }
@@ -240,6 +292,9 @@ static ration_status open_own(ration_governor *governor, ration_error *error)
     ration_status status = rn_pool_open(governor->ledger, governor->all_data, name, INT64_MAX,
                                         RATION_DATA_LIMIT, NULL, &governor->data);
     if (status == RATION_OK) {
+        status = open_groups(governor);
+    }
+    if (status == RATION_OK) {
         status = open_blocks(governor, governor->data);
     }
     return status == RATION_OK
@@ -302,6 +357,8 @@ ration_status ration_governor_set_limit(ration_governor *governor, int64_t limit
     }
     rn_store(&governor->limit_derived, 0);
     rn_pool_set_limit(governor->root, limit_bytes);
+    rn_ask_press(governor);
+    rn_admission_move(governor);
     return RATION_OK;
 }
 
@@ -309,6 +366,8 @@ void ration_governor_tick(ration_governor *governor)
 {
     if (!rn_governor_is_inherited(governor)) {
         rn_blocks_tick(governor->blocks);
+        rn_ask_press(governor);
+        rn_reclaim_idle(governor);
     }
 }
 

@@ -11,9 +11,18 @@
 #include "config/limits.h"
 #include "memory/context.h"
 #include "memory/probe.h"
+#include "storage/spill.h"
 
 #define RN_QUERY_SLOTS_MAX 64u
 #define RN_SLOT_DETACHED ((int64_t)-1) /* in slot.thread: nobody, until somebody attaches */
+
+/* A class of queries: `groups` of memory.yaml. */
+typedef struct rn_group {
+    const ration_group *limits; /* of the governor */
+    ration_pool *pool;          /* between `queries` and its queries */
+    rn_spill_quota spill_quota;
+    int64_t admitted; /* its queries; under the ledger's lock */
+} rn_group;
 
 struct ration_governor {
     ration_limits limits;
@@ -25,6 +34,12 @@ struct ration_governor {
     int64_t limit_derived; /* the root's limit is a share of the machine; atomic */
     rn_probe probe;        /* what the limit was derived from; count 0 when limit_bytes was given */
     int64_t process;       /* pid that opened it, when it is shared; else 0 */
+    rn_spill_volume *volume;
+    rn_group groups[RATION_GROUPS_MAX]; /* limits.group_count of them */
+    /* Of admission; under the ledger's lock. */
+    ration_query *first_turn; /* who waits for its claim, by priority, then age */
+    int64_t turns_waiting;
+    int64_t turns; /* ever */
 };
 
 /* The child of a fork has a shared governor of its parent, and not the memory its ledger is in. */
@@ -33,13 +48,16 @@ bool rn_governor_is_inherited(const ration_governor *governor);
 struct ration_query {
     ration_governor *governor;
     ration_pool *pool;
+    rn_group *group;            /* NULL = none */
+    int64_t number;             /* of the governor, from 1 */
+    rn_spill_quota spill_quota; /* below its group's and the volume's */
     char name[RN_POOL_NAME_BYTES];
     int64_t
         status; /* ration_status; any worker sets it once by compare-and-swap, all read relaxed */
     int64_t cancelled;   /* any thread sets, workers read relaxed at settle */
     int64_t rows_left;   /* row budget not yet taken by workers; INT64_MAX = unlimited; atomic */
     int64_t deadline_ns; /* CLOCK_MONOTONIC; INT64_MAX = none; fixed at open */
-    int64_t spillable_bytes; /* what its workers could write out; atomic */
+    int64_t spillable_bytes; /* what its workers could write out, summed; atomic */
     int64_t want_bytes;  /* asked of it by others; written under the ledger's lock, read by all */
     int64_t told_bytes;  /* 1 + most used since it was asked to give; 0 = was not; so too */
     int64_t spent_bytes; /* used when giving last freed nothing: until more is, it cannot; so too */
@@ -49,6 +67,19 @@ struct ration_query {
     int64_t peaks[RN_QUERY_SLOTS_MAX];  /* highest peak_bytes of slots that had the place before */
     uint64_t places;                    /* bit = the place is taken */
     int64_t rows_unsettled, bytes_unsettled; /* of returned slots, until the next slot takes them */
+    /* Of asking and admission; under the ledger's lock. */
+    int64_t priority;         /* of its group; fixed at open */
+    int64_t claiming_bytes;   /* scratch of one ask: the claim it would have */
+    int64_t fruitless;        /* answers in a row that freed nothing */
+    rn_slot *entry;           /* asks for its claim; of whoever claims; NULL = none has been */
+    bool admitted;            /* until it is closed */
+    bool waits_turn;          /* in the governor's list */
+    bool behind_gate;         /* because queries_max of its group are admitted */
+    int64_t turn_number;      /* its age there */
+    int64_t turn_until_ns;    /* admission_wait_ms_max is over */
+    ration_pool *stopped_at;  /* where it waits: stops those behind it that lie below, too */
+    ration_query *turn_next;  /* in the list */
+    pthread_cond_t run_free;  /* a slot is no longer taken (giving.c); with `lock` */
     pthread_mutex_t lock;     /* all below; never held while the ledger's lock is asked for */
     bool own_limit;           /* limit_bytes of its options; fixed at open */
     bool refused;             /* `refusal` is set */
@@ -84,13 +115,18 @@ static inline void rn_slot_expect_caller(rn_slot *slot)
 }
 #endif
 
+/* Makes the calling thread the owner of a slot that nobody uses for a while; answers whose it was,
+ * for handing back. */
+int64_t rn_slot_borrow(rn_slot *slot);
+void rn_slot_hand_back(rn_slot *slot, int64_t thread);
+
 /* In the child of a fork: the locks of the query may be held by threads that are not there. */
 void rn_query_after_fork(void *owner);
 
 /* Keeps the slot's last refusal as the query's latest; does not stop the query. */
 void rn_query_note_refusal(ration_query *query, const rn_slot *slot, const char *site);
 /* Makes `status` the query's sticky status unless it has one, keeping the detail: a refusal from
- * `slot->no` when it is one of memory, else `error` (may be NULL). Returns the sticky status. Any
+ * `slot->no` when it is one of memory and there is no `error`, else `error` (may be NULL). Returns the sticky status. Any
  * worker. */
 ration_status rn_query_fail(ration_query *query, rn_slot *slot, const char *site,
                             ration_status status, const ration_error *error);
@@ -112,7 +148,8 @@ static inline bool rn_is_refusal(ration_status status)
 {
     return status == RATION_QUERY_LIMIT || status == RATION_GROUP_LIMIT ||
            status == RATION_GLOBAL_LIMIT || status == RATION_DATA_LIMIT ||
-           status == RATION_VICTIM || status == RATION_QUEUE_TIMEOUT;
+           status == RATION_VICTIM || status == RATION_QUEUE_TIMEOUT ||
+           status == RATION_QUEUE_FULL || status == RATION_MINIMUM_ABOVE_LIMIT;
 }
 
 /* Fills a refusal from what the slow path noted about an ask of this query; the one place that

@@ -28,6 +28,16 @@
 /* -------------------------------------------------------------------------------------- interval
  */
 
+/* Hard builds settle every row. */
+static int64_t rows_at_most(const ration_limits *limits)
+{
+#ifdef RATION_HARD
+    return RN_MIN(limits->check_interval, 1);
+#else
+    return limits->check_interval;
+#endif
+}
+
 /* The next guards of the slot start with what is found here. */
 static void measure_room(rn_slot *slot, const ration_limits *limits)
 {
@@ -53,7 +63,7 @@ static void adapt_interval(ration_guard *guard, const ration_limits *limits)
     guard->bytes_interval = slot->interval_bytes;
     int64_t width = rows > 0 ? bytes / rows : 1;
     int64_t fitting = guard->bytes_interval / RN_MAX(width, 1);
-    guard->rows_interval = RN_MIN(RN_MAX(fitting, 1), limits->check_interval);
+    guard->rows_interval = RN_MIN(RN_MAX(fitting, 1), rows_at_most(limits));
 }
 
 /* Ends the countdown sooner, without forgetting what has passed. */
@@ -79,7 +89,7 @@ void ration_guard_begin(ration_guard *guard, ration_slot *slot, const char *site
     guard->slot = slot;
     guard->site = site;
     guard->held_bytes = 0;
-    guard->rows_interval = limits->check_interval;
+    guard->rows_interval = rows_at_most(limits);
     guard->bytes_interval = self->interval_bytes;
     start_interval(guard, self->rows_unsettled, self->bytes_unsettled);
 }

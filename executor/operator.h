@@ -15,13 +15,19 @@
 #define RATION_OPERATOR_H
 
 #include "executor/governor.h"
-#include "storage/rows.h"
+#include "storage/row_run.h"
 
 typedef struct rn_operator rn_operator;
 typedef struct rn_operator_class rn_operator_class;
 typedef struct rn_plan_node rn_plan_node;
 typedef struct rn_planner rn_planner;
 struct rn_yaml;
+
+/* What a plan is made with, as far as minimums depend on it. */
+typedef struct rn_sizes {
+    uint32_t batch_rows;
+    int64_t max_row_bytes;
+} rn_sizes;
 
 /* One thread's part in one query. */
 typedef struct rn_worker {
@@ -32,16 +38,41 @@ typedef struct rn_worker {
     uint32_t settles_to_clock; /* settles until the clock is read again */
     uint32_t batch_rows;       /* rows of a batch at most: min(RN_BATCH_ROWS_MAX, check_interval) */
     int64_t max_row_bytes;
+    rn_spill_file *spill_file; /* of this worker; no descriptor before the first write */
+    void *spill_buffer;        /* RN_RUN_BLOCK_BYTES, for use inside of class->spill only */
     struct rn_execution *execution;
 } rn_worker;
 
+#ifdef RATION_HARD
+#define RN_SETTLES_TO_CLOCK 1u /* every settle takes the slow half, which spills */
+#else
 #define RN_SETTLES_TO_CLOCK 16u
+#endif
+
+static inline rn_sizes rn_worker_sizes(const rn_worker *worker)
+{
+    return (rn_sizes){worker->batch_rows, worker->max_row_bytes};
+}
 
 typedef struct rn_operator_figures {
     int64_t rows, batches, settles;
     int64_t time_ns;    /* with inputs; only when profiling */
     int64_t peak_bytes; /* blocks of the operator's contexts; only when profiling */
 } rn_operator_figures;
+
+/* What an operator can give back by writing it out. */
+typedef struct rn_spillable {
+    int64_t now_bytes;   /* at once */
+    int64_t later_bytes; /* besides, when it is called again: its batch in hand refers to them */
+} rn_spillable;
+
+/* The least an operator can work with: bytes of blocks, everything it draws from open on, for rows
+ * up to max_row_bytes. It holds `filling` while it pulls what it needs before its first row, and
+ * `emitting` afterwards. An operator that needs nothing before its first row has filling_bytes 0.
+ */
+typedef struct rn_minimum {
+    int64_t filling_bytes, emitting_bytes;
+} rn_minimum;
 
 struct rn_operator {
     const rn_operator_class *class_;
@@ -56,6 +87,8 @@ struct rn_operator {
     rn_batch batch; /* for the operator's own output: columns has room for the output schema */
     ration_status (*next)(rn_operator *op,
                           const rn_batch **out_batch); /* class->next, or a wrapper that profiles */
+    uint64_t spills; /* calls of class->spill: what was found before a settle may be gone after it */
+    uint64_t spill_round; /* the last of rn_execution_spill that called it */
     rn_operator_figures figures;
 };
 
@@ -76,11 +109,26 @@ struct rn_operator_class {
      * true upper bound. */
     int64_t (*bound)(const rn_operator *op, const rn_batch *input);
     ration_status (*next)(rn_operator *op, const rn_batch **out_batch);
-    /* Gives back memory by writing out what is held; NULL = cannot. */
+    /* The least bytes it works with; NULL = a batch of its own output, measured from the schema. */
+    rn_minimum (*minimum)(const rn_plan_node *node, const rn_sizes *sizes);
+    /* What `spill` could give; NULL = nothing ever. Cheap: asked at every ask. */
+    rn_spillable (*spillable)(const rn_operator *op);
+    /* Gives back `want_bytes`, as far as there are, by writing out what is held. Called at any
+     * settle of this worker, so also while the operator is inside of one of its own, and while a
+     * consumer works on its batch: that batch must stay as it is. Settles for nothing and draws
+     * nothing: it writes through worker->spill_buffer. Errors: SPILL_*. */
     ration_status (*spill)(rn_operator *op, int64_t want_bytes);
     /* Gives back what is not in op->context; NULL = nothing is. Also after a failed open. */
     void (*close)(rn_operator *op);
 };
+
+/* Charges ahead the most there is between the two; at least `at_least_bytes`, for which it asks as
+ * rn_settle does. For buffers of which more is only faster. */
+RATION_NODISCARD ration_status rn_settle_between(rn_operator *op, int64_t at_least_bytes,
+                                                 int64_t up_to_bytes, int64_t *out_bytes);
+/* The operator has given its last row: closes it, and what it did not read to its end, and gives
+ * back all they hold. From then on it answers the end. */
+void rn_operator_ended(rn_operator *op);
 
 /* Slow halves; see rn_settle and rn_next. */
 RATION_NODISCARD ration_status rn_settle_slow(rn_operator *op);
@@ -138,8 +186,13 @@ RATION_NODISCARD static inline ration_status rn_next(rn_operator *consumer, rn_o
     const rn_batch *batch = *out_batch;
     input->figures.rows += batch->rows;
     input->figures.batches += 1;
-    int64_t bound_bytes =
-        consumer->class_->bound == NULL ? 0 : consumer->class_->bound(consumer, batch);
+    int64_t bound_bytes = 0;
+    if (RN_UNLIKELY(batch->rows == 0)) {
+        rn_operator_ended(input);
+        *out_batch = batch = &input->batch;
+    } else if (consumer->class_->bound != NULL) {
+        bound_bytes = consumer->class_->bound(consumer, batch);
+    }
     return rn_settle(consumer, batch->rows, bound_bytes);
 }
 

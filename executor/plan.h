@@ -63,6 +63,14 @@ RATION_NODISCARD ration_status rn_plan_build(const rn_plan_file *file, const cha
                                              const rn_operator_class *const *classes,
                                              rn_plan **out_plan, ration_error *error);
 void rn_plan_close(rn_plan *plan);
+/* The least bytes with which one worker can run the plan to its end, for rows up to max_row_bytes:
+ * what a query claims when it opens (plan_minimum.c). And the part of it that is the worker's. */
+int64_t rn_plan_minimum(const rn_plan *plan, const rn_sizes *sizes);
+int64_t rn_plan_worker_bytes(const rn_plan *plan);
+/* The minimum of every operator and of the plan, as lines of text. */
+void rn_plan_put_minimum(const rn_plan *plan, const rn_sizes *sizes, rn_text *text);
+/* Is there an operator that can write out what it holds? */
+bool rn_plan_can_spill(const rn_plan *plan);
 /* The plan as an indented tree with output columns and types. */
 void rn_plan_explain(const rn_plan *plan, rn_text *text);
 

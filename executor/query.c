@@ -20,14 +20,92 @@
  * under the ledger's only the reader of largest_site in refusal.c takes). No function here is a
  * cancellation point.
  */
-#include "executor/ask.h"
+#include "executor/admission.h"
 #include "memory/transfer.h"
+
+static void open_locks(ration_query *query)
+{
+    pthread_mutex_init(&query->lock, NULL);
+    pthread_mutex_init(&query->slots_lock, NULL);
+    pthread_cond_init(&query->run_free, NULL);
+}
 
 static void free_query(ration_query *query)
 {
+    pthread_cond_destroy(&query->run_free);
     pthread_mutex_destroy(&query->lock);
     pthread_mutex_destroy(&query->slots_lock);
     rn_heap_free(query, sizeof *query);
+}
+
+static ration_status find_group(ration_governor *governor, const char *name, rn_group **out_group,
+                                ration_error *error)
+{
+    const char *names[RATION_GROUPS_MAX] = {NULL};
+    int64_t count = governor->limits.group_count;
+    for (int64_t i = 0; i < count; i++) {
+        names[i] = governor->limits.groups[i].name;
+        if (strcmp(names[i], name) == 0) {
+            *out_group = &governor->groups[i];
+            return RATION_OK;
+        }
+    }
+    const char *nearest = rn_nearest(name, names, (size_t)count);
+    char hint[96] = "memory.yaml names none";
+    if (nearest != NULL) {
+        (void)snprintf(hint, sizeof hint, "did you mean '%s'?", nearest);
+    } else if (count > 0) {
+        (void)snprintf(hint, sizeof hint, "memory.yaml names %lld, such as '%s'", (long long)count,
+                       names[0]);
+    }
+    return rn_error_set(error, RATION_INVALID_ARGUMENT, hint, "there is no group '%.60s'", name);
+}
+
+static void name_query(ration_query *query, const char *name)
+{
+    rn_text text = rn_text_over(query->name, sizeof query->name);
+    if (name != NULL) {
+        rn_text_put(&text, name);
+        return;
+    }
+    if (query->governor->process != 0) {
+        rn_text_format(&text, "%lld.", (long long)query->governor->process);
+    }
+    rn_text_format(&text, "q%lld", (long long)query->number);
+}
+
+/* What was asked for, else what memory.yaml says. */
+static int64_t choose(int64_t own, int64_t general)
+{
+    return own != 0 ? own : general;
+}
+
+static void set_budgets(ration_query *query, const ration_query_options *options)
+{
+    const ration_limits *limits = &query->governor->limits;
+    int64_t rows = choose(options->rows_max, limits->query_rows_max);
+    int64_t time_ms = choose(options->time_ms_max, limits->query_time_ms_max);
+    query->own_limit = options->limit_bytes != 0;
+    query->rows_left = rows == 0 ? INT64_MAX : rows;
+    query->deadline_ns =
+        time_ms == 0 ? INT64_MAX : rn_add(rn_clock_ns(), rn_multiply(time_ms, 1000000));
+    query->priority = query->group == NULL ? 0 : query->group->limits->priority;
+    query->spill_quota.limit_bytes = limits->spill_query_bytes_max;
+    query->spill_quota.parent = query->group == NULL
+                                    ? rn_spill_volume_quota(query->governor->volume)
+                                    : &query->group->spill_quota;
+}
+
+static ration_status open_pool(ration_query *query, int64_t own_limit_bytes)
+{
+    ration_governor *governor = query->governor;
+    const rn_group *group = query->group;
+    int64_t of_group = group == NULL ? 0 : group->limits->query_limit_bytes;
+    int64_t general = choose(of_group, governor->limits.query_limit_bytes);
+    int64_t limit = choose(own_limit_bytes, general);
+    return rn_pool_open(governor->ledger, group == NULL ? governor->queries : group->pool,
+                        query->name, limit == 0 ? INT64_MAX : limit, RATION_QUERY_LIMIT, query,
+                        &query->pool);
 }
 
 ration_status ration_query_open(ration_governor *governor, const ration_query_options *options,
@@ -42,34 +120,21 @@ ration_status ration_query_open(ration_governor *governor, const ration_query_op
         return rn_error_set(error, RATION_INVALID_ARGUMENT, "",
                             "query options have the wrong size or a negative budget");
     }
+    rn_group *group = NULL;
+    if (options->group != NULL) {
+        RN_TRY(find_group(governor, options->group, &group, error));
+    }
     ration_query *query = rn_heap_allocate(sizeof *query);
     if (query == NULL) {
         return rn_error_set(error, RATION_NO_MEMORY, "", "no memory for a query");
     }
-    const ration_limits *limits = &governor->limits;
-    int64_t number = rn_fetch_add(&governor->opened, 1) + 1;
-    rn_text name = rn_text_over(query->name, sizeof query->name);
-    if (options->name != NULL) {
-        rn_text_put(&name, options->name);
-    } else {
-        if (governor->process != 0) {
-            rn_text_format(&name, "%lld.", (long long)governor->process);
-        }
-        rn_text_format(&name, "q%lld", (long long)number);
-    }
-    int64_t limit = options->limit_bytes != 0 ? options->limit_bytes : limits->query_limit_bytes;
-    int64_t rows = options->rows_max != 0 ? options->rows_max : limits->query_rows_max;
-    int64_t time_ms = options->time_ms_max != 0 ? options->time_ms_max : limits->query_time_ms_max;
     query->governor = governor;
-    query->own_limit = options->limit_bytes != 0;
-    query->rows_left = rows == 0 ? INT64_MAX : rows;
-    query->deadline_ns =
-        time_ms == 0 ? INT64_MAX : rn_add(rn_clock_ns(), rn_multiply(time_ms, 1000000));
-    pthread_mutex_init(&query->lock, NULL);
-    pthread_mutex_init(&query->slots_lock, NULL);
-    ration_status status =
-        rn_pool_open(governor->ledger, governor->queries, query->name,
-                     limit == 0 ? INT64_MAX : limit, RATION_QUERY_LIMIT, query, &query->pool);
+    query->group = group;
+    query->number = rn_fetch_add(&governor->opened, 1) + 1;
+    name_query(query, options->name);
+    set_budgets(query, options);
+    open_locks(query);
+    ration_status status = open_pool(query, options->limit_bytes);
     if (status != RATION_OK) {
         free_query(query);
         return rn_error_set(error, status, "", "no memory for a query's pool");
@@ -81,10 +146,15 @@ ration_status ration_query_open(ration_governor *governor, const ration_query_op
 void rn_query_after_fork(void *owner)
 {
     ration_query *query = (ration_query *)owner;
-    pthread_mutex_init(&query->lock, NULL);
-    pthread_mutex_init(&query->slots_lock, NULL);
+    open_locks(query);
     query->told_bytes = 0;
     rn_store(&query->want_bytes, 0);
+    for (uint32_t i = 0; i < RN_QUERY_SLOTS_MAX; i++) {
+        if (query->slots[i] != NULL && rn_load(&query->slots[i]->run) == RN_RUN_TAKEN) {
+            rn_store(&query->slots[i]->run, RN_RUN_INSIDE); /* by a thread that is not there */
+        }
+    }
+    rn_admission_forked(query);
 }
 
 void ration_query_cancel(ration_query *query)
@@ -175,7 +245,7 @@ ration_status rn_query_fail(ration_query *query, rn_slot *slot, const char *site
         return (ration_status)none;
     }
     rn_ask_wake(query); /* workers that wait are to stop too */
-    if (rn_is_refusal(status)) {
+    if (rn_is_refusal(status) && error == NULL) {
         keep_refusal_of(query, slot, site, true);
         return status;
     }
@@ -247,6 +317,18 @@ void rn_slot_expect_caller(rn_slot *slot)
 }
 #endif
 
+int64_t rn_slot_borrow(rn_slot *slot)
+{
+    int64_t thread = rn_load(&slot->thread);
+    rn_store(&slot->thread, number_of_thread());
+    return thread;
+}
+
+void rn_slot_hand_back(rn_slot *slot, int64_t thread)
+{
+    rn_store_release(&slot->thread, thread);
+}
+
 void ration_slot_detach(ration_slot *slot)
 {
     rn_slot *self = rn_slot_of(slot);
@@ -289,6 +371,14 @@ ration_status ration_query_slot(ration_query *query, ration_slot **out_slot)
     return RATION_OK;
 }
 
+/* Nobody else spills through the slot, nor will. */
+static void wait_until_let_go(ration_query *query, rn_slot *slot)
+{
+    rn_slot_enter(slot);
+    pthread_mutex_lock(&query->lock); /* whoever had taken it has passed it (giving.c) */
+    pthread_mutex_unlock(&query->lock);
+}
+
 static uint32_t find_place(const ration_query *query, const rn_slot *slot)
 {
     uint32_t place = 0;
@@ -306,6 +396,8 @@ void ration_query_return_slot(ration_slot *slot)
     if (rn_never(thread > 0 && thread != number_of_thread())) {
         return; /* in use: close takes it home */
     }
+    wait_until_let_go(query, self);
+    ration_slot_register_spill(slot, NULL);
     ration_status returned = rn_slot_prepay(self, 0);
     (void)rn_always(returned == RATION_OK);
     pthread_mutex_lock(&query->slots_lock);
@@ -370,15 +462,21 @@ void ration_query_close(ration_query *query)
     if (query == NULL) {
         return;
     }
-    bool inherited = rn_governor_is_inherited(query->governor);
+    ration_governor *governor = query->governor;
+    bool inherited = rn_governor_is_inherited(governor);
+    if (!inherited) {
+        rn_admission_end(query);
+    }
     for (uint32_t i = 0; i < RN_QUERY_SLOTS_MAX && !inherited; i++) {
         if (query->slots[i] != NULL) {
+            wait_until_let_go(query, query->slots[i]);
             rn_slot_close(query->slots[i]);
         }
     }
     if (!inherited) {
         (void)rn_pool_sweep(query->pool);
         rn_pool_close(query->pool);
+        rn_admission_move(governor);
     }
     free_query(query);
 }

@@ -33,16 +33,28 @@ static void look_at(holder *largest, const ration_pool *pool, int64_t charged_by
     }
 }
 
-/* What a user would turn; a limit that the query or a call gave is not in memory.yaml. */
-static const char *choose_key(const ration_query *query, ration_status status)
+static void put_group_key(rn_text *text, const ration_query *query, const char *key)
 {
-    switch (status) {
-    case RATION_QUERY_LIMIT:
-        return query->own_limit ? "limit_bytes of the query" : "query_limit_bytes";
-    case RATION_DATA_LIMIT:
-        return "data_limit_bytes";
-    default:
-        return rn_load(&query->governor->limit_derived) != 0 ? "limit_ratio" : "limit_bytes";
+    rn_text_format(text, "groups.%s.%s", query->group->limits->name, key);
+}
+
+/* What a user would turn; a limit that the query or a call gave is not in memory.yaml. */
+static void put_key(rn_text *text, const ration_query *query, const rn_no *no)
+{
+    const ration_governor *governor = query->governor;
+    if (no->pool == query->pool && query->own_limit) {
+        rn_text_put(text, "limit_bytes of the query");
+    } else if (no->pool == query->pool && query->group != NULL &&
+               query->group->limits->query_limit_bytes != 0) {
+        put_group_key(text, query, "query_limit_bytes");
+    } else if (no->pool == query->pool) {
+        rn_text_put(text, "query_limit_bytes");
+    } else if (query->group != NULL && no->pool == query->group->pool) {
+        put_group_key(text, query, "limit_bytes");
+    } else if (no->status == RATION_DATA_LIMIT) {
+        rn_text_put(text, "data_limit_bytes");
+    } else {
+        rn_text_put(text, rn_load(&governor->limit_derived) != 0 ? "limit_ratio" : "limit_bytes");
     }
 }
 
@@ -53,7 +65,8 @@ static void fill_holders(ration_refusal *refusal, const rn_no *no, ration_query 
     if (no->pool == query->pool) {
         look_at(&largest, query->pool, refusal->query_bytes);
     } else {
-        ration_pool *top = query->governor->queries;
+        bool of_group = query->group != NULL && no->pool == query->group->pool;
+        ration_pool *top = of_group ? query->group->pool : query->governor->queries;
         for (ration_pool *at = top; at != NULL; at = rn_pool_next(at, top)) {
             bool holds = at != top && rn_pool_child(at) == NULL;
             look_at(&largest, at, holds ? rn_pool_count_charged(at) : 0);
@@ -91,7 +104,8 @@ void rn_refusal_build_locked(ration_refusal *out_refusal, ration_query *query, c
     refusal.key_bytes = rn_add(no->charged_bytes, no->needed_bytes);
     rn_copy_text(refusal.site, sizeof refusal.site, site);
     rn_copy_text(refusal.query, sizeof refusal.query, query->name);
-    rn_copy_text(refusal.key, sizeof refusal.key, choose_key(query, no->status));
+    rn_text key = rn_text_over(refusal.key, sizeof refusal.key);
+    put_key(&key, query, no);
     fill_holders(&refusal, no, query);
     *out_refusal = refusal;
 }

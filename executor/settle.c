@@ -35,25 +35,6 @@ static bool refill_rows(rn_worker *worker)
     return true;
 }
 
-/* Answers for the query, whether or not something could be written out. */
-static ration_status give(rn_worker *worker, int64_t want_bytes)
-{
-    ration_status status = rn_execution_spill(worker->execution, want_bytes);
-    rn_execution_publish(worker->execution);
-    rn_ask_gave(worker->query);
-    return status;
-}
-
-static ration_status wait_in_queue(const rn_worker *worker, rn_slot *slot, int64_t until_ns)
-{
-    int64_t deadline_ns = worker->query->deadline_ns;
-    if (rn_ticket_wait(slot, RN_MIN(until_ns, deadline_ns)) != RN_TICKET_WAITING) {
-        return RATION_OK;
-    }
-    ration_status status = deadline_ns <= until_ns ? RATION_DEADLINE : RATION_QUEUE_TIMEOUT;
-    return rn_ask_withdraw(slot, status) ? status : RATION_OK;
-}
-
 ration_status rn_settle_ask(rn_operator *op, int64_t bound_bytes)
 {
     rn_worker *worker = op->worker;
@@ -69,10 +50,10 @@ ration_status rn_settle_ask(rn_operator *op, int64_t bound_bytes)
             slot->advance_bytes = bound_bytes;
             return RATION_OK;
         case RN_ASK_SPILL:
-            status = give(worker, asked.want_bytes);
+            status = rn_give(slot, asked.want_bytes);
             break;
         case RN_ASK_WAIT:
-            status = wait_in_queue(worker, slot, until_ns);
+            status = rn_ask_wait(slot, until_ns);
             break;
         case RN_ASK_REFUSED:
             break;
@@ -84,17 +65,57 @@ ration_status rn_settle_ask(rn_operator *op, int64_t bound_bytes)
     }
 }
 
+ration_status rn_settle_between(rn_operator *op, int64_t at_least_bytes, int64_t up_to_bytes,
+                                int64_t *out_bytes)
+{
+    ration_slot *slot = op->worker->slot;
+    int64_t more_bytes = 0;
+    RN_TRY(rn_settle(op, 0, at_least_bytes));
+    if (up_to_bytes > at_least_bytes) {
+        RN_TRY(ration_slot_try_charge_between(slot, 0, up_to_bytes - at_least_bytes, &more_bytes));
+        rn_slot_of(slot)->advance_bytes += more_bytes;
+    }
+    *out_bytes = at_least_bytes + more_bytes;
+    return RATION_OK;
+}
+
+/* Is all that the query could give in the hands of a consumer? Then it is given when that is done
+ * with. */
+static bool gives_later(const rn_worker *worker)
+{
+    rn_spillable spillable = rn_execution_spillable(worker->execution);
+    return spillable.now_bytes == 0 && spillable.later_bytes > 0;
+}
+
+#ifdef RATION_HARD
+#define HARD_SPILLS 64u /* at so many settles in a row, then at every so many */
+
+/* Everything spills, whether or not somebody needs the bytes. */
+static ration_status spill_all(rn_worker *worker)
+{
+    uint64_t settles = ++worker->execution->hard_settles;
+    bool now = settles < HARD_SPILLS || settles % HARD_SPILLS == 0;
+    return now ? rn_execution_spill(worker->execution, INT64_MAX) : RATION_OK;
+}
+#endif
+
 ration_status rn_settle_slow(rn_operator *op)
 {
     rn_worker *worker = op->worker;
     rn_slot_expect_caller(rn_slot_of(worker->slot));
     int64_t want_bytes = rn_ask_wants(worker->query);
-    if (want_bytes != 0) {
-        ration_status given = give(worker, want_bytes);
+    if (want_bytes != 0 && !gives_later(worker)) {
+        ration_status given = rn_give(rn_slot_of(worker->slot), want_bytes);
         if (given != RATION_OK) {
             return rn_operator_failed(op, given);
         }
     }
+#ifdef RATION_HARD
+    ration_status spilled = spill_all(worker);
+    if (spilled != RATION_OK) {
+        return rn_operator_failed(op, spilled);
+    }
+#endif
     if (worker->rows_left < 0 && !refill_rows(worker)) {
         return rn_operator_failed(op, RATION_ROW_BUDGET);
     }
@@ -106,6 +127,12 @@ ration_status rn_settle_slow(rn_operator *op)
     return status == RATION_OK ? RATION_OK : rn_operator_failed(op, status);
 }
 
+static bool is_of_spilling(ration_status status)
+{
+    return status == RATION_SPILL_QUOTA || status == RATION_SPILL_NO_SPACE ||
+           status == RATION_SPILL_IO || status == RATION_SPILL_CORRUPT;
+}
+
 ration_status rn_operator_failed(rn_operator *op, ration_status status)
 {
     rn_worker *worker = op->worker;
@@ -114,7 +141,10 @@ ration_status rn_operator_failed(rn_operator *op, ration_status status)
         return sticky == RATION_VICTIM ? RATION_VICTIM : status;
     }
     rn_execution_publish(worker->execution);
-    (void)rn_query_fail(worker->query, rn_slot_of(worker->slot), op->node->site, status, NULL);
+    ration_error error;
+    bool told = is_of_spilling(status) && rn_spill_file_error(worker->spill_file, &error);
+    (void)rn_query_fail(worker->query, rn_slot_of(worker->slot), op->node->site, status,
+                        told ? &error : NULL);
     return status;
 }
 

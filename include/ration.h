@@ -69,6 +69,7 @@ void ration_point(const char *name);
     X(HOST_PRESSURE, 1, "the host is short of memory")                                             \
     X(VICTIM, 1, "chosen as victim so that other queries need not be refused")                     \
     X(QUEUE_TIMEOUT, 1, "waited too long for memory")                                              \
+    X(QUEUE_FULL, 1, "too many queries wait for their minimum")                                    \
     X(CANCELLED, 1, "cancelled")                                                                   \
     X(DEADLINE, 1, "the query's time budget is spent")                                             \
     X(ROW_BUDGET, 1, "the query's row budget is spent")                                            \
@@ -121,6 +122,20 @@ RATION_PUBLIC size_t ration_error_format(const ration_error *error, char *text, 
 
 /* --------------------------------------------------------------------------------------- limits */
 
+#define RATION_GROUPS_MAX 64
+
+/* A class of queries with a pool of its own between `queries` and its queries: `groups` of
+ * memory.yaml. A value. */
+typedef struct ration_group {
+    char name[32];             /* 1 to 31 bytes of UTF-8 without control characters and '/' */
+    int64_t limit_bytes;       /* of all its queries together; 0 = no limit of its own */
+    int64_t share;             /* weight among the groups, for what none has claimed */
+    int64_t priority;          /* higher is admitted first, and asked to give last */
+    int64_t queries_max;       /* admitted at a time; 0 = no bound */
+    int64_t query_limit_bytes; /* per query; 0 = that of ration_limits */
+    int64_t spill_bytes_max; /* written out by all its queries together; 0 = no quota of its own */
+} ration_group;
+
 /* memory.yaml as values. The key table in config/limits.c names unit, range and default of each. */
 typedef struct ration_limits {
     size_t size;             /* sizeof(ration_limits) */
@@ -138,7 +153,16 @@ typedef struct ration_limits {
     bool prefault;             /* fresh blocks are made resident at once */
     int64_t check_interval; /* rows between two settles of a guard, and rows of a batch at most */
     int64_t check_bytes;    /* bytes between two settles of a guard */
-    bool enable_system_monitor; /* read and validated; not acted upon yet */
+    bool enable_system_monitor;    /* read and validated; not acted upon yet */
+    char spill_directory[256];     /* absolute, without ".." */
+    bool spill_allow_memory;       /* also on a file system that is memory itself */
+    int64_t spill_bytes_max;       /* written out by all queries together; 0 = no quota */
+    int64_t spill_query_bytes_max; /* per query; 0 = no quota of its own */
+    int64_t spill_free_bytes_min;  /* stays free on that file system */
+    int64_t admission_queue_max;   /* queries that may wait for their minimum */
+    int64_t admission_wait_ms_max; /* longest that they wait for it */
+    int64_t group_count;
+    ration_group groups[RATION_GROUPS_MAX]; /* the first group_count; names are unique */
 } ration_limits;
 
 /* The defaults of the key table. */
@@ -372,7 +396,7 @@ typedef struct ration_refusal {
     int64_t purged_bytes;   /* retained pages given back before the answer */
     int64_t waiting;        /* slots that wait at that pool: what comes free there is theirs */
     int64_t data_bytes;     /* what the graph holds, unless the limit is the query's own */
-    char key[48];           /* what to turn: a key of memory.yaml, or "limit_bytes of the query" */
+    char key[64];           /* what to turn: a key of memory.yaml, or "limit_bytes of the query" */
     int64_t key_bytes;      /* the least value of it under which this ask would have been granted */
 } ration_refusal;
 
@@ -389,10 +413,11 @@ typedef struct ration_query_options {
     int64_t limit_bytes; /* 0 = query_limit_bytes of memory.yaml */
     int64_t rows_max;    /* 0 = query_rows_max of memory.yaml */
     int64_t time_ms_max; /* 0 = query_time_ms_max of memory.yaml */
+    const char *group;   /* of memory.yaml; NULL = none, without limits of a group */
 } ration_query_options;
 
-/* Opens a query: a pool below `queries`. `options` may be NULL. Errors: NO_MEMORY,
- * INVALID_ARGUMENT. */
+/* Opens a query: a pool below `queries`, or below its group's. `options` may be NULL. Errors:
+ * NO_MEMORY, INVALID_ARGUMENT (also a group that is not there, with a suggestion). */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_query_open(ration_governor *governor,
                                                                const ration_query_options *options,
                                                                ration_query **out_query,
@@ -517,6 +542,100 @@ RATION_NODISCARD static inline ration_status ration_guard_row(ration_guard *guar
 #define RATION_GUARD(name, slot, site)                                                             \
     ration_guard name __attribute__((cleanup(ration_guard_end)));                                  \
     ration_guard_begin(&name, (slot), (site))
+
+/* --------------------------------------------------------------------------------------- asking */
+
+/* For engines whose operators can write out what they hold. A query claims the least it needs, or
+ * waits for it; then it can always go on, within that, by spilling. Before each piece of work a
+ * worker settles for what it may need next:
+ *
+ *     ration_query_claim(query, minimum, "plan");                 once, before the first row
+ *     ration_slot_register_spill(slot, &spiller);                 what it can write out, and how
+ *         ration_slot_obtain(slot, bytes, "sort.rows");           charges; spills, waits if it must
+ *         ration_slot_release(slot, bytes);
+ *     ration_slot_register_spill(slot, NULL);
+ *
+ * ration_slot_obtain is a loop over ration_slot_settle, which never blocks, for hosts that schedule
+ * themselves. Asked are, in this order: who is above its fair share and can spill, itself first;
+ * then others above theirs, those of lower priority first; then the worker's own query; and when
+ * nobody can, the largest above its share that cannot spill becomes the victim of one within its
+ * own. Fair share = claim + (limit - all claims) x weight / weights of all that ask. */
+typedef enum ration_answer {
+    RATION_GRANTED, /* charged, or claimed */
+    RATION_SPILL,   /* write out `want_bytes`, call ration_slot_gave, settle again */
+    RATION_WAIT,    /* others were asked to give: settle again after ration_slot_wait or the call */
+    RATION_REFUSED  /* `status` says why; ration_query_refusal explains a want of memory */
+} ration_answer;
+
+typedef struct ration_reply {
+    ration_answer answer;
+    ration_status status; /* RATION_OK unless refused */
+    int64_t want_bytes;   /* to be written out; 0 otherwise */
+} ration_reply;
+
+/* What one worker's operators can write out. The caller's; must outlive its registration. */
+typedef struct ration_spiller {
+    void *state;
+    /* Bytes that `spill` could give back. Cheap: called at every settle that is not answered at
+     * once. */
+    int64_t (*spillable)(void *state);
+    /* Writes out and releases `want_bytes`, or as much as there is. Called by the owner of the slot
+     * in a settle or a leave, or by another thread between ration_slot_leave and
+     * ration_slot_enter; then it owns the slot. Charges nothing. Errors: become the query's. */
+    ration_status (*spill)(void *state, int64_t want_bytes);
+} ration_spiller;
+
+/* Makes `minimum_bytes` the query's claim: charged at once, used first, never asked for. Waits until
+ * there is room for it and its turn has come: queries wait in the order of their groups' priority,
+ * then of age, at most admission_queue_max of them, for admission_wait_ms_max and the query's time;
+ * also until fewer than queries_max of its group are admitted. Once admitted, a query stays so until
+ * it is closed; a larger claim is then asked for as bytes are, without a queue, a smaller one is
+ * made at once. What it answers is the query's status. Any thread, one at a time; a cancellation
+ * point. Errors: MINIMUM_ABOVE_LIMIT (it could never be had), QUEUE_FULL, QUEUE_TIMEOUT, CANCELLED,
+ * DEADLINE; the limits' statuses for a larger claim; NO_MEMORY, NO_SLOT. `site`: static text. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_query_claim(ration_query *query,
+                                                                int64_t minimum_bytes,
+                                                                const char *site);
+/* The same without blocking: GRANTED, WAIT (call it again when `ration_query_on_turn` says so, or
+ * now and then: it also looks at the time), SPILL (a larger claim only) or REFUSED. */
+RATION_PUBLIC ration_reply ration_query_try_claim(ration_query *query, int64_t minimum_bytes,
+                                                  const char *site);
+/* `call` is made when a query that waits for its claim should try again: under the governor's lock,
+ * it may set a flag or write to a pipe. Before the first try. Errors: NO_MEMORY, NO_SLOT. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_query_on_turn(ration_query *query,
+                                                                  void (*call)(void *argument),
+                                                                  void *argument);
+
+/* Registers what the slot's operators can write out; NULL = nothing any more. Owner only. */
+RATION_PUBLIC void ration_slot_register_spill(ration_slot *slot, const ration_spiller *spiller);
+/* Charges `bytes` (>= 0) or says what is to be done first. Never blocks, never calls the spiller's
+ * `spill`. Also the safe point for cancel, deadline and what others ask of the query, so it may
+ * answer SPILL with room enough. Owner only. Cost: as ration_slot_try_charge while credit lasts. */
+RATION_PUBLIC ration_reply ration_slot_settle(ration_slot *slot, int64_t bytes, const char *site);
+/* The query has written out what it could: the answer to SPILL. Owner only. Cost: the lock. */
+RATION_PUBLIC void ration_slot_gave(ration_slot *slot);
+/* Sleeps after WAIT until it is worth to settle again, `wait_ms` at most. Before that it writes out
+ * for queries that nobody is inside of. False: nothing has come. Owner only; a cancellation point.
+ */
+RATION_PUBLIC bool ration_slot_wait(ration_slot *slot, int64_t wait_ms);
+/* Stops asking after WAIT: others need not wait behind it. Owner only. */
+RATION_PUBLIC void ration_slot_withdraw(ration_slot *slot);
+/* `call` is made when a slot that waits should settle again; as ration_query_on_turn. Owner only,
+ * while it does not wait. */
+RATION_PUBLIC void ration_slot_on_wake(ration_slot *slot, void (*call)(void *argument),
+                                       void *argument);
+/* Settles, spills through the registered spiller and waits (query_wait_ms_max at most) until
+ * `bytes` are charged. What it answers is the query's status. Owner only; a cancellation point.
+ * Errors: as ration_slot_try_charge; CANCELLED, DEADLINE, VICTIM, STOPPED_BY_PEER, QUEUE_TIMEOUT,
+ * the spiller's. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_slot_obtain(ration_slot *slot, int64_t bytes,
+                                                                const char *site);
+/* Nobody is inside: until ration_slot_enter another thread may call the spiller (an idle cursor
+ * need not keep what others need). Leaving first answers what is asked of the query. A slot starts
+ * inside. Owner only. Cost: one atomic operation each. */
+RATION_PUBLIC void ration_slot_leave(ration_slot *slot);
+/* Back inside; waits while another thread writes out. Owner only; a cancellation point then. */
+RATION_PUBLIC void ration_slot_enter(ration_slot *slot);
 
 /* ------------------------------------------------------------------------------------- bindings */
 

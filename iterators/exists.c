@@ -5,6 +5,7 @@
  *
  * Holds: one array of picks. Spills: nothing to spill. Minimum: that array, batch_rows x 2 bytes.
  */
+#include "iterators/minimum.h"
 #include "iterators/registry.h"
 #include "iterators/sides.h"
 
@@ -60,6 +61,15 @@ static ration_status exists_open(rn_operator *op)
                           &state->picker));
     state->picks = ration_context_allocate(op->context, op->worker->batch_rows * sizeof(uint16_t));
     return state->picks != NULL ? RATION_OK : ration_context_status(op->context);
+}
+
+static rn_minimum exists_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+{
+    rn_draft draft;
+    rn_minimum_open(node, &draft);
+    rn_minimum_picker(&draft, node->output.count, sizes->batch_rows);
+    rn_minimum_array(&draft, sizes->batch_rows, sizeof(uint16_t));
+    return rn_minimum_streaming(&draft);
 }
 
 static bool has_edge(const exists_args *args, const rn_batch *input, uint32_t row)
@@ -118,6 +128,7 @@ const rn_operator_class rn_exists_class = {
     .explain = exists_explain,
     .open = exists_open,
     .next = exists_next,
+    .minimum = exists_minimum,
 };
 
 const rn_operator_class rn_not_exists_class = {
@@ -131,4 +142,5 @@ const rn_operator_class rn_not_exists_class = {
     .explain = exists_explain,
     .open = exists_open,
     .next = not_exists_next,
+    .minimum = exists_minimum,
 };

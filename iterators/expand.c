@@ -15,6 +15,7 @@
  * Holds: cursors (56 bytes per hop), one vector of nodes, one of edges, one array of picks. Spills:
  * nothing to spill. Minimum: those, about batch_rows x 14 bytes. Rejected: breadth first, which
  * holds a whole level - the product of the degrees. */
+#include "iterators/minimum.h"
 #include "iterators/registry.h"
 #include "iterators/sides.h"
 
@@ -174,6 +175,23 @@ static ration_status expand_open(rn_operator *op)
         return ration_context_status(op->context);
     }
     return RATION_OK;
+}
+
+static rn_minimum expand_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+{
+    const expand_args *args = node->args;
+    rn_draft draft;
+    rn_minimum_open(node, &draft);
+    if (!args->bound) {
+        rn_minimum_vector(&draft, RN_NODE, sizes->batch_rows);
+    }
+    if (args->edge != UINT32_MAX) {
+        rn_minimum_vector(&draft, RN_EDGE, sizes->batch_rows);
+    }
+    rn_minimum_picker(&draft, node->inputs[0]->output.count, sizes->batch_rows);
+    rn_minimum_array(&draft, args->hops_max, sizeof(expand_level));
+    rn_minimum_array(&draft, sizes->batch_rows, sizeof(uint16_t));
+    return rn_minimum_streaming(&draft);
 }
 
 /* Makes `node` the end of the walk. */
@@ -426,4 +444,5 @@ const rn_operator_class rn_expand_class = {
     .explain = expand_explain,
     .open = expand_open,
     .next = expand_next,
+    .minimum = expand_minimum,
 };

@@ -6,6 +6,7 @@
  * Holds: the expression's scratch and one array of picks. Spills: nothing to spill. Minimum: those.
  */
 #include "iterators/evaluation.h"
+#include "iterators/minimum.h"
 #include "iterators/registry.h"
 
 typedef struct filter_args {
@@ -46,6 +47,17 @@ static ration_status filter_open(rn_operator *op)
     return state->picks != NULL ? RATION_OK : ration_context_status(op->context);
 }
 
+static rn_minimum filter_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+{
+    const filter_args *args = node->args;
+    rn_draft draft;
+    rn_minimum_open(node, &draft);
+    rn_minimum_evaluator(&draft, args->condition, sizes->batch_rows);
+    rn_minimum_picker(&draft, node->output.count, sizes->batch_rows);
+    rn_minimum_array(&draft, sizes->batch_rows, sizeof(uint16_t));
+    return rn_minimum_streaming(&draft);
+}
+
 static ration_status filter_next(rn_operator *op, const rn_batch **out_batch)
 {
     filter_state *state = op->state;
@@ -58,6 +70,11 @@ static ration_status filter_next(rn_operator *op, const rn_batch **out_batch)
         }
         RN_TRY(rn_operator_filter(op, state->evaluator, input, state->picks, &count));
     } while (count == 0);
+    if (count == 0) {
+        op->batch.rows = 0; /* the end: there are no columns any more */
+        *out_batch = &op->batch;
+        return RATION_OK;
+    }
     if (count == input->rows) {
         memcpy(op->batch.columns, input->columns, input->column_count * sizeof(rn_column));
     } else {
@@ -79,4 +96,5 @@ const rn_operator_class rn_filter_class = {
     .explain = filter_explain,
     .open = filter_open,
     .next = filter_next,
+    .minimum = filter_minimum,
 };

@@ -5,6 +5,7 @@
  *
  * Holds: skip one array of picks. Spills: nothing to spill. Minimum: that array, batch_rows x 2
  * bytes. */
+#include "iterators/minimum.h"
 #include "iterators/registry.h"
 
 typedef struct limit_args {
@@ -37,6 +38,14 @@ static ration_status limit_open(rn_operator *op)
     return RATION_OK;
 }
 
+static rn_minimum limit_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+{
+    rn_draft draft;
+    (void)sizes;
+    rn_minimum_open(node, &draft);
+    return rn_minimum_streaming(&draft);
+}
+
 static ration_status limit_next(rn_operator *op, const rn_batch **out_batch)
 {
     limit_state *state = op->state;
@@ -47,7 +56,9 @@ static ration_status limit_next(rn_operator *op, const rn_batch **out_batch)
     }
     const rn_batch *input;
     RN_TRY(rn_next(op, op->inputs[0], &input));
-    memcpy(op->batch.columns, input->columns, input->column_count * sizeof(rn_column));
+    if (input->rows > 0) {
+        memcpy(op->batch.columns, input->columns, input->column_count * sizeof(rn_column));
+    }
     op->batch.rows = (uint32_t)RN_MIN(state->left, (int64_t)input->rows);
     state->left -= op->batch.rows;
     return RATION_OK;
@@ -63,6 +74,15 @@ static ration_status skip_open(rn_operator *op)
     return state->picks != NULL ? RATION_OK : ration_context_status(op->context);
 }
 
+static rn_minimum skip_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+{
+    rn_draft draft;
+    rn_minimum_open(node, &draft);
+    rn_minimum_picker(&draft, node->output.count, sizes->batch_rows);
+    rn_minimum_array(&draft, sizes->batch_rows, sizeof(uint16_t));
+    return rn_minimum_streaming(&draft);
+}
+
 static ration_status skip_next(rn_operator *op, const rn_batch **out_batch)
 {
     limit_state *state = op->state;
@@ -74,9 +94,9 @@ static ration_status skip_next(rn_operator *op, const rn_batch **out_batch)
     }
     uint32_t dropped = (uint32_t)RN_MIN(state->left, (int64_t)input->rows);
     uint32_t rows = input->rows - dropped;
-    if (dropped == 0) {
+    if (rows > 0 && dropped == 0) {
         memcpy(op->batch.columns, input->columns, input->column_count * sizeof(rn_column));
-    } else {
+    } else if (rows > 0) {
         for (uint32_t i = 0; i < rows; i++) {
             state->picks[i] = (uint16_t)(dropped + i);
         }
@@ -99,6 +119,7 @@ const rn_operator_class rn_limit_class = {
     .explain = limit_explain,
     .open = limit_open,
     .next = limit_next,
+    .minimum = limit_minimum,
 };
 
 const rn_operator_class rn_skip_class = {
@@ -112,4 +133,5 @@ const rn_operator_class rn_skip_class = {
     .explain = limit_explain,
     .open = skip_open,
     .next = skip_next,
+    .minimum = skip_minimum,
 };

@@ -6,6 +6,7 @@
  * Holds: the scratch of its expressions. Spills: nothing to spill. Minimum: that scratch. A plain
  * column is passed on, not copied. */
 #include "iterators/evaluation.h"
+#include "iterators/minimum.h"
 #include "iterators/registry.h"
 
 typedef struct project_args {
@@ -87,13 +88,27 @@ static ration_status project_open(rn_operator *op)
     return RATION_OK;
 }
 
+static rn_minimum project_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+{
+    const project_args *args = node->args;
+    rn_draft draft;
+    rn_minimum_open(node, &draft);
+    rn_minimum_array(&draft, args->count, sizeof(rn_evaluator *));
+    for (uint32_t i = 0; i < args->count; i++) {
+        rn_minimum_evaluator(&draft, args->expressions[i], sizes->batch_rows);
+    }
+    return rn_minimum_streaming(&draft);
+}
+
 static ration_status project_next(rn_operator *op, const rn_batch **out_batch)
 {
     const project_args *args = op->node->args;
     project_state *state = op->state;
     const rn_batch *input;
     RN_TRY(rn_next(op, op->inputs[0], &input));
-    memcpy(op->batch.columns, input->columns, args->kept * sizeof(rn_column));
+    if (args->kept > 0 && input->rows > 0) {
+        memcpy(op->batch.columns, input->columns, args->kept * sizeof(rn_column));
+    }
     for (uint32_t i = 0; i < args->count && input->rows > 0; i++) {
         rn_column *column = &op->batch.columns[args->kept + i];
         RN_TRY(rn_operator_evaluate(op, state->evaluators[i], input, column));
@@ -114,4 +129,5 @@ const rn_operator_class rn_project_class = {
     .explain = project_explain,
     .open = project_open,
     .next = project_next,
+    .minimum = project_minimum,
 };

@@ -11,6 +11,7 @@
  * Holds: one vector per column, and the letters of a batch. Spills: nothing to spill. Minimum:
  * those; wide strings make batches of fewer rows, so that letters stay within RN_BATCH_BYTES_MAX,
  * but for a row that is wider. */
+#include "iterators/minimum.h"
 #include "iterators/registry.h"
 
 #include <math.h>
@@ -247,17 +248,24 @@ static void range_explain(const rn_plan_node *node, rn_text *text)
 
 /* ---- the rows */
 
+/* Rows of a batch: as many as their letters leave room for. */
+static uint32_t count_batch_rows(const rn_plan_node *node, uint32_t batch_rows)
+{
+    const range_args *args = node->args;
+    uint64_t row_bytes = 0;
+    for (uint32_t c = 0; c < node->output.count; c++) {
+        row_bytes += args->columns[c].width > RN_STRING_INLINE_MAX ? args->columns[c].width : 0;
+    }
+    uint64_t fits = row_bytes > 0 ? RN_BATCH_BYTES_MAX / row_bytes : RN_BATCH_ROWS_MAX;
+    return (uint32_t)RN_MAX(1, RN_MIN(fits, (uint64_t)batch_rows));
+}
+
 static ration_status range_open(rn_operator *op)
 {
     const range_args *args = op->node->args;
     range_state *state = op->state;
     uint32_t columns = op->node->output.count;
-    uint64_t row_bytes = 0;
-    for (uint32_t c = 0; c < columns; c++) {
-        row_bytes += args->columns[c].width > RN_STRING_INLINE_MAX ? args->columns[c].width : 0;
-    }
-    uint64_t fits = row_bytes > 0 ? RN_BATCH_BYTES_MAX / row_bytes : RN_BATCH_ROWS_MAX;
-    state->batch_rows = (uint32_t)RN_MAX(1, RN_MIN(fits, (uint64_t)op->worker->batch_rows));
+    state->batch_rows = count_batch_rows(op->node, op->worker->batch_rows);
     state->streams = ration_context_allocate_zero(op->context, columns * sizeof(range_stream));
     if (state->streams == NULL) {
         return ration_context_status(op->context);
@@ -278,6 +286,22 @@ static ration_status range_open(rn_operator *op)
         }
     }
     return RATION_OK;
+}
+
+static rn_minimum range_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+{
+    const range_args *args = node->args;
+    uint32_t rows = count_batch_rows(node, sizes->batch_rows);
+    rn_draft draft;
+    rn_minimum_open(node, &draft);
+    rn_minimum_array(&draft, node->output.count, sizeof(range_stream));
+    for (uint32_t c = 0; c < node->output.count; c++) {
+        rn_minimum_vector(&draft, (rn_kind)node->output.fields[c].type.kind, rows);
+        if (args->columns[c].width > RN_STRING_INLINE_MAX) {
+            rn_minimum_array(&draft, rows, args->columns[c].width);
+        }
+    }
+    return rn_minimum_streaming(&draft);
 }
 
 static void put_letters(char *letters, uint32_t width, uint64_t *random)
@@ -400,4 +424,5 @@ const rn_operator_class rn_range_class = {
     .explain = range_explain,
     .open = range_open,
     .next = range_next,
+    .minimum = range_minimum,
 };

@@ -8,6 +8,7 @@
  *
  * External ids are looked up once, when the plan is built: an id that does not exist gives no row,
  * one that is named twice gives one. */
+#include "iterators/minimum.h"
 #include "iterators/registry.h"
 
 #include <stdlib.h>
@@ -112,6 +113,14 @@ static ration_status scan_open(rn_operator *op)
     return rn_vector_open(op->context, RN_NODE, op->worker->batch_rows, &state->nodes);
 }
 
+static rn_minimum scan_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+{
+    rn_draft draft;
+    rn_minimum_open(node, &draft);
+    rn_minimum_vector(&draft, RN_NODE, sizes->batch_rows);
+    return rn_minimum_streaming(&draft);
+}
+
 static ration_status scan_next(rn_operator *op, const rn_batch **out_batch)
 {
     const scan_args *args = op->node->args;
@@ -144,4 +153,5 @@ const rn_operator_class rn_scan_class = {
     .explain = scan_explain,
     .open = scan_open,
     .next = scan_next,
+    .minimum = scan_minimum,
 };

@@ -3,30 +3,18 @@
  * shortest_path: unweighted distance between two bound nodes, or from one node to every node it
  * reaches.
  *
- * Breadth-first search with one bit per node (seen) and one queue that holds every reached node
- * once, in the order it was reached: the frontier is the part of the queue that belongs to the last
- * level. The queue also says which bits to clear afterwards, and rows are copied straight out of
- * it.
+ * With one end bound the rows are copied out of the frontier as it is left.
  *
  * With both ends bound two searches run towards each other, each time the one with the smaller
  * frontier by one level. As long as they have not met, the distance is more than the sum of their
  * levels; so where a level of one meets the seen nodes of the other for the first time, the
  * distance is the sum after that level.
  *
- * Invariants: a bit is set exactly for the nodes of the queue · the queue's [0, level_end) is
- * complete for `level` hops.
- *
- * Holds, per search: node_count / 8 bytes of bits in segments of 64,000 bytes, 4 bytes per node of
- * the largest search so far in chunks of 64,000 bytes (both just below a block). Chunks are kept
- * for the next search. Spills: cannot yet; levels that are complete may be written out in order.
- * Minimum: the bits and one chunk per search. */
+ * Holds, per search: node_count / 8 bytes of bits, which stay, and 4 bytes per node reached, in
+ * chunks of 64 KiB. Spills: the queue of what is still to be left, in order (search.h). Minimum: the
+ * bits and two chunks per search. */
 #include "iterators/registry.h"
-#include "iterators/sides.h"
-
-#define PATH_SEGMENT_BYTES 64000u
-#define PATH_SEGMENT_NODES (PATH_SEGMENT_BYTES * 8)
-#define PATH_CHUNK_NODES 16000u
-#define PATH_WORK_TO_SETTLE 65536
+#include "iterators/search.h"
 
 typedef struct path_args {
     const rn_graph *graph;
@@ -40,38 +28,14 @@ typedef struct path_args {
     bool bound;
 } path_args;
 
-typedef struct path_chunk {
-    struct path_chunk *next;
-    uint32_t nodes[PATH_CHUNK_NODES];
-} path_chunk;
-
-/* A place in the queue: entry `at` of `chunk`, the `index`th in all. */
-typedef struct path_place {
-    path_chunk *chunk;
-    uint32_t at;
-    uint64_t index;
-} path_place;
-
-typedef struct path_search {
-    const rn_sides *sides;
-    uint64_t **seen; /* by segment */
-    path_chunk *first;
-    path_place tail;    /* behind the last entry; chunks behind it are spare */
-    path_place head;    /* next node to leave; head.index <= level_end <= tail.index */
-    uint64_t level_end; /* entries before it are reached within `level` hops */
-    uint32_t level;
-} path_search;
-
 typedef struct path_state {
-    path_search forth, back;
+    rn_search forth, back;
     rn_vector nodes, lengths;
     uint16_t *picks;
     rn_picker picker;
     const rn_batch *input; /* NULL = pull */
     uint32_t row;
-    bool searching; /* forth belongs to row; place says what it has given */
-    path_place place;
-    int64_t work; /* since the last settle */
+    bool searching; /* forth belongs to row */
 } path_state;
 
 /* ---- the plan */
@@ -154,204 +118,45 @@ static void path_explain(const rn_plan_node *node, rn_text *text)
     rn_text_put(text, args->bound ? ", bound" : "");
 }
 
-/* ---- one search */
-
-static ration_status open_search(rn_operator *op, path_search *search, const rn_sides *sides)
-{
-    const path_args *args = op->node->args;
-    uint64_t left = rn_graph_node_count(args->graph);
-    size_t segments = (size_t)((left + PATH_SEGMENT_NODES - 1) / PATH_SEGMENT_NODES);
-    search->sides = sides;
-    search->seen = ration_context_allocate_zero(op->context, segments * sizeof(uint64_t *));
-    if (search->seen == NULL) {
-        return ration_context_status(op->context);
-    }
-    for (size_t s = 0; s < segments; s++) {
-        uint64_t nodes = RN_MIN(left, (uint64_t)PATH_SEGMENT_NODES);
-        search->seen[s] =
-            ration_context_allocate_zero(op->context, (size_t)((nodes + 63) / 64 * 8));
-        if (search->seen[s] == NULL) {
-            return ration_context_status(op->context);
-        }
-        left -= nodes;
-    }
-    return RATION_OK;
-}
-
-static inline uint64_t *seen_word(const path_search *search, uint32_t node)
-{
-    return &search->seen[node / PATH_SEGMENT_NODES][node % PATH_SEGMENT_NODES / 64];
-}
-static inline bool is_seen(const path_search *search, uint32_t node)
-{
-    return (*seen_word(search, node) >> (node % 64)) & 1; /* segments are whole words */
-}
-
-/* Moves a place that stands behind its chunk to the start of the next. */
-static void turn_chunk(path_place *place)
-{
-    place->chunk = place->chunk->next;
-    place->at = 0;
-}
-
-/* Makes room for at least one entry behind the tail. */
-static ration_status grow_queue(rn_operator *op, path_search *search)
-{
-    path_chunk **link = search->tail.chunk == NULL ? &search->first : &search->tail.chunk->next;
-    if (*link == NULL) {
-        RN_TRY(rn_settle(op, 0,
-                         rn_context_bound_one(op->context, sizeof(path_chunk))));
-        path_chunk *chunk = ration_context_allocate(op->context, sizeof *chunk);
-        if (chunk == NULL) {
-            return ration_context_status(op->context);
-        }
-        chunk->next = NULL;
-        *link = chunk;
-    }
-    search->tail.chunk = *link;
-    search->tail.at = 0;
-    return RATION_OK;
-}
-
-/* Empties the search and starts it at `node`. */
-static ration_status start_search(rn_operator *op, path_search *search, uint32_t node)
-{
-    path_place place = {.chunk = search->first};
-    for (; place.index < search->tail.index; place.index++) {
-        if (place.at == PATH_CHUNK_NODES) {
-            turn_chunk(&place);
-        }
-        *seen_word(search, place.chunk->nodes[place.at++]) =
-            0; /* its neighbours in the word go too */
-    }
-    search->tail = (path_place){.chunk = search->first};
-    if (search->first == NULL) {
-        RN_TRY(grow_queue(op, search));
-    }
-    search->head = search->tail;
-    search->first->nodes[0] = node;
-    search->tail.at = 1;
-    search->tail.index = 1;
-    search->level_end = 1;
-    search->level = 0;
-    *seen_word(search, node) |= UINT64_C(1) << (node % 64);
-    return RATION_OK;
-}
-
-/* Appends the unseen of `count` neighbours, for which there is room behind the tail. Which ones are
- * unseen is hard to predict, so every one is written and only the unseen are kept. Does one of them
- * lie in `other`? */
-static bool reach_nodes(path_search *search, const path_search *other, const uint32_t *neighbours,
-                        uint32_t count)
-{
-    uint32_t *out = search->tail.chunk->nodes + search->tail.at;
-    uint32_t reached = 0;
-    bool met = false;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t node = neighbours[i];
-        uint64_t *word = seen_word(search, node);
-        out[reached] = node;
-        reached += !((*word >> (node % 64)) & 1);
-        *word |= UINT64_C(1) << (node % 64);
-    }
-    for (uint32_t i = 0; i < reached && other != NULL; i++) {
-        met |= is_seen(other, out[i]);
-    }
-    search->tail.at += reached;
-    search->tail.index += reached;
-    return met;
-}
-
-/* Looks for reasons to stop now and then, also within the list of one node. Nothing is charged
- * ahead here: what grows settles for itself. */
-static ration_status count_work(rn_operator *op, uint32_t steps)
-{
-    path_state *state = op->state;
-    state->work += steps;
-    if (state->work < PATH_WORK_TO_SETTLE) {
-        return RATION_OK;
-    }
-    state->work = 0;
-    return rn_settle(op, 0, 0);
-}
-
-/* Leaves one node through all sides. */
-static ration_status leave_node(rn_operator *op, path_search *search, const path_search *other,
-                                uint32_t node, bool *met)
-{
-    rn_sides_cursor cursor;
-    rn_sides_start(&cursor, node);
-    while (rn_sides_next(search->sides, &cursor)) {
-        while (cursor.at < cursor.end) {
-            if (search->tail.at == PATH_CHUNK_NODES) {
-                RN_TRY(grow_queue(op, search));
-            }
-            uint64_t left = cursor.end - cursor.at;
-            uint32_t room = PATH_CHUNK_NODES - search->tail.at;
-            uint32_t count = left < room ? (uint32_t)left : room;
-            *met |=
-                reach_nodes(search, other, cursor.side->adjacency->neighbours + cursor.at, count);
-            cursor.at += count;
-            RN_TRY(count_work(op, count));
-        }
-    }
-    return RATION_OK;
-}
-
-/* Leaves the frontier: afterwards the search is complete for one hop more, unless it met `other`
- * (may be NULL) on the way. */
-static ration_status search_level(rn_operator *op, path_search *search, const path_search *other,
-                                  bool *met)
-{
-    path_place *head = &search->head;
-    *met = false;
-    while (head->index < search->level_end && !*met) {
-        if (head->at == PATH_CHUNK_NODES) {
-            turn_chunk(head);
-        }
-        const uint32_t *nodes = head->chunk->nodes + head->at;
-        if (head->index + RN_SIDES_FAR < search->level_end &&
-            head->at + RN_SIDES_FAR < PATH_CHUNK_NODES) {
-            rn_sides_prefetch_place(search->sides, nodes[RN_SIDES_FAR]);
-            rn_sides_prefetch_list(search->sides, nodes[RN_SIDES_NEAR]);
-        }
-        RN_TRY(leave_node(op, search, other, *nodes, met));
-        head->at += 1;
-        head->index += 1;
-        RN_TRY(count_work(op, 1));
-    }
-    search->level += 1;
-    search->level_end = search->tail.index;
-    return RATION_OK;
-}
-
 /* ---- both ends bound */
+
+/* Leaves the frontier: afterwards the search is complete for one hop more, unless it met `other` on
+ * the way. */
+static ration_status search_level(rn_search *search, const rn_search *other, bool *met)
+{
+    const uint32_t *nodes;
+    uint32_t count;
+    *met = false;
+    do {
+        RN_TRY(rn_search_front(search, UINT32_MAX, &nodes, &count));
+        RN_TRY(rn_search_leave(search, other, count, met));
+    } while (count > 0 && !*met);
+    return RATION_OK;
+}
 
 /* `*out_length` < 0: there is no path. */
 static ration_status find_length(rn_operator *op, uint32_t from, uint32_t to, int64_t *out_length)
 {
     const path_args *args = op->node->args;
     path_state *state = op->state;
-    path_search *forth = &state->forth, *back = &state->back;
-    *out_length = from == to ? 0 : -1;
-    if (from == to) {
-        return RATION_OK;
+    rn_search *forth = &state->forth, *back = &state->back;
+    int64_t length = 0;
+    bool met = from == to;
+    *out_length = -1;
+    if (!met) {
+        RN_TRY(rn_search_start(forth, from));
+        RN_TRY(rn_search_start(back, to));
     }
-    RN_TRY(start_search(op, forth, from));
-    RN_TRY(start_search(op, back, to));
-    bool met = false;
-    while (!met && forth->level + back->level < args->hops_max) {
-        uint64_t forth_frontier = forth->level_end - forth->head.index;
-        uint64_t back_frontier = back->level_end - back->head.index;
-        if (forth_frontier == 0 || back_frontier == 0) {
+    while (!met && length < args->hops_max) {
+        bool forward = rn_search_frontier(forth) <= rn_search_frontier(back);
+        rn_search *search = forward ? forth : back;
+        RN_TRY(search_level(search, forward ? back : forth, &met));
+        length += 1;
+        if (!met && !rn_search_turn(search)) {
             return RATION_OK;
         }
-        bool forward = forth_frontier <= back_frontier;
-        RN_TRY(search_level(op, forward ? forth : back, forward ? back : forth, &met));
     }
-    if (met) {
-        *out_length = (int64_t)forth->level + back->level;
-    }
+    *out_length = met ? length : -1;
     return RATION_OK;
 }
 
@@ -361,6 +166,11 @@ static ration_status next_bound(rn_operator *op, const rn_batch **out_batch)
     path_state *state = op->state;
     const rn_batch *input;
     RN_TRY(rn_next(op, op->inputs[0], &input));
+    op->batch.rows = input->rows;
+    *out_batch = &op->batch;
+    if (input->rows == 0) {
+        return RATION_OK;
+    }
     const rn_column *from = &input->columns[args->from], *to = &input->columns[args->to];
     int64_t *lengths = state->lengths.data;
     memset(state->lengths.valid, 0, (op->worker->batch_rows + 63) / 64 * sizeof(uint64_t));
@@ -378,61 +188,54 @@ static ration_status next_bound(rn_operator *op, const rn_batch **out_batch)
     memcpy(op->batch.columns, input->columns, input->column_count * sizeof(rn_column));
     op->batch.columns[args->length] = (rn_column){
         .type = rn_type_of(RN_INT64), .data = state->lengths.data, .valid = state->lengths.valid};
-    op->batch.rows = input->rows;
-    *out_batch = &op->batch;
     return RATION_OK;
 }
 
 /* ---- one end bound */
 
-/* Copies what is complete and fits behind `rows`; returns the rows then. */
-static uint32_t copy_reached(path_state *state, uint32_t rows, uint32_t capacity)
-{
-    path_place *place = &state->place;
-    uint32_t *nodes = state->nodes.data;
-    int64_t *lengths = state->lengths.data;
-    while (place->index < state->forth.level_end && rows < capacity) {
-        if (place->at == PATH_CHUNK_NODES) {
-            turn_chunk(place);
-        }
-        uint64_t left = state->forth.level_end - place->index;
-        uint32_t count = RN_MIN(PATH_CHUNK_NODES - place->at, capacity - rows);
-        count = left < count ? (uint32_t)left : count;
-        memcpy(nodes + rows, place->chunk->nodes + place->at, count * sizeof(uint32_t));
-        for (uint32_t i = 0; i < count; i++) {
-            lengths[rows + i] = state->forth.level;
-            state->picks[rows + i] = (uint16_t)state->row;
-        }
-        place->at += count;
-        place->index += count;
-        rows += count;
-    }
-    return rows;
-}
-
-/* Goes on with the row in hand by one level, or takes up the next row. */
-static ration_status advance_search(rn_operator *op)
+/* Takes up the next row that has a node; none is left when state->row is input->rows then. */
+static ration_status start_row(rn_operator *op)
 {
     const path_args *args = op->node->args;
     path_state *state = op->state;
-    path_search *search = &state->forth;
-    bool met;
-    if (state->searching && search->head.index < search->level_end &&
-        search->level < args->hops_max) {
-        return search_level(op, search, NULL, &met);
-    }
-    state->row += state->searching;
-    state->searching = false;
     const rn_column *from = &state->input->columns[args->from];
     while (state->row < state->input->rows && !rn_column_valid(from, state->row)) {
         state->row += 1;
     }
     if (state->row < state->input->rows) {
-        RN_TRY(start_search(op, search,
-                            ((const uint32_t *)from->data)[rn_column_entry(from, state->row)]));
-        state->place = search->head;
+        RN_TRY(rn_search_start(&state->forth,
+                               ((const uint32_t *)from->data)[rn_column_entry(from, state->row)]));
         state->searching = true;
     }
+    return RATION_OK;
+}
+
+/* Goes on with the row in hand: copies a piece of the frontier behind `*rows`, as far as it fits,
+ * and leaves it; or begins the next level; or ends the row. */
+static ration_status go_on(rn_operator *op, uint32_t *rows, uint32_t capacity)
+{
+    const path_args *args = op->node->args;
+    path_state *state = op->state;
+    rn_search *search = &state->forth;
+    const uint32_t *nodes;
+    uint32_t count;
+    bool met;
+    RN_TRY(rn_search_front(search, capacity - *rows, &nodes, &count));
+    if (count == 0) {
+        state->searching = rn_search_turn(search);
+        state->row += !state->searching;
+        return RATION_OK;
+    }
+    memcpy((uint32_t *)state->nodes.data + *rows, nodes, count * sizeof(uint32_t));
+    for (uint32_t i = *rows; i < *rows + count; i++) {
+        ((int64_t *)state->lengths.data)[i] = search->level;
+        state->picks[i] = (uint16_t)state->row;
+    }
+    *rows += count;
+    if (search->level < args->hops_max) {
+        return rn_search_leave(search, NULL, count, &met);
+    }
+    rn_search_skip(search, count);
     return RATION_OK;
 }
 
@@ -453,12 +256,7 @@ static ration_status next_reached(rn_operator *op, const rn_batch **out_batch)
                 break;
             }
         }
-        if (state->searching) {
-            rows = copy_reached(state, rows, capacity);
-        }
-        if (rows < capacity) {
-            RN_TRY(advance_search(op));
-        }
+        RN_TRY(state->searching ? go_on(op, &rows, capacity) : start_row(op));
     }
     rn_picker_apply(&state->picker, state->input, state->picks, rows, op->batch.columns);
     const rn_field *fields = op->node->output.fields;
@@ -480,16 +278,54 @@ static ration_status path_open(rn_operator *op)
     const path_args *args = op->node->args;
     path_state *state = op->state;
     uint32_t rows = op->worker->batch_rows;
-    RN_TRY(open_search(op, &state->forth, &args->sides));
+    RN_TRY(rn_search_open(op, args->graph, &args->sides, &state->forth));
     RN_TRY(rn_vector_open(op->context, RN_INT64, rows, &state->lengths));
     if (args->bound) {
-        return open_search(op, &state->back, &args->back);
+        return rn_search_open(op, args->graph, &args->back, &state->back);
     }
     RN_TRY(rn_vector_open(op->context, RN_NODE, rows, &state->nodes));
     RN_TRY(rn_picker_open(op->context, op->inputs[0]->node->output.count, op->worker->batch_rows,
                           &state->picker));
     state->picks = ration_context_allocate(op->context, rows * sizeof(uint16_t));
     return state->picks != NULL ? RATION_OK : ration_context_status(op->context);
+}
+
+static rn_minimum path_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+{
+    const path_args *args = node->args;
+    rn_draft draft;
+    rn_minimum_open(node, &draft);
+    int64_t bytes = rn_search_minimum(&draft, args->graph);
+    rn_minimum_vector(&draft, RN_INT64, sizes->batch_rows);
+    if (args->bound) {
+        bytes += rn_search_minimum(&draft, args->graph);
+    } else {
+        rn_minimum_vector(&draft, RN_NODE, sizes->batch_rows);
+        rn_minimum_picker(&draft, node->inputs[0]->output.count, sizes->batch_rows);
+        rn_minimum_array(&draft, sizes->batch_rows, sizeof(uint16_t));
+    }
+    return (rn_minimum){0, draft.bytes + bytes};
+}
+
+static rn_spillable path_spillable(const rn_operator *op)
+{
+    const path_state *state = op->state;
+    return (rn_spillable){rn_search_spillable(&state->forth) + rn_search_spillable(&state->back),
+                          0};
+}
+
+static ration_status path_spill(rn_operator *op, int64_t want_bytes)
+{
+    path_state *state = op->state;
+    RN_TRY(rn_search_spill(&state->forth, &want_bytes));
+    return rn_search_spill(&state->back, &want_bytes);
+}
+
+static void path_close(rn_operator *op)
+{
+    path_state *state = op->state;
+    rn_search_close(&state->forth);
+    rn_search_close(&state->back);
 }
 
 static ration_status path_next(rn_operator *op, const rn_batch **out_batch)
@@ -509,4 +345,8 @@ const rn_operator_class rn_shortest_path_class = {
     .explain = path_explain,
     .open = path_open,
     .next = path_next,
+    .minimum = path_minimum,
+    .spillable = path_spillable,
+    .spill = path_spill,
+    .close = path_close,
 };

@@ -2,12 +2,14 @@
  *
  * sort: all rows in order; ties are broken by the whole row, so the order is total.
  *
- * Holds: every row, and 16 bytes beside it (iterators/sorter.c). Spills: each sorted chunk is a run
- * in the making. Minimum: one chunk, its rows' first block and a batch of vectors. */
+ * Holds: every row, and 16 bytes beside it (iterators/sorter.c). Spills: in sorted runs, as much as
+ * is asked for; what is in memory at the end is merged with them from there. Minimum: scratch for
+ * sorting one block of entries, that block and one of rows; or the buffers of a merge of two runs,
+ * a block for the rows given and a batch of vectors. */
+#include "iterators/minimum.h"
 #include "iterators/registry.h"
 #include "iterators/row_reader.h"
 #include "iterators/sorter.h"
-#include "iterators/wide.h"
 
 typedef struct sort_args {
     rn_order *order;
@@ -41,8 +43,8 @@ static ration_status sort_open(rn_operator *op)
     sort_state *state = op->state;
     const sort_args *args = op->node->args;
     uint32_t rows = op->worker->batch_rows;
-    RN_TRY(rn_sorter_open(&op->node->output, args->order, args->order_count, op->context,
-                          op->worker->slot, op->worker->max_row_bytes, &state->sorter));
+    RN_TRY(rn_sorter_open(op, &op->node->output, args->order, args->order_count, INT64_MAX,
+                          &state->sorter));
     state->keys = ration_context_allocate(op->context, RN_BATCH_ROWS_MAX * sizeof *state->keys);
     state->rows = ration_context_allocate(op->context, rows * sizeof *state->rows);
     if (state->keys == NULL || state->rows == NULL) {
@@ -51,10 +53,35 @@ static ration_status sort_open(rn_operator *op)
     return rn_row_reader_open(op, &state->sorter.layout, 0, op->node->output.count, &state->reader);
 }
 
-static int64_t sort_bound(const rn_operator *op, const rn_batch *input)
+static rn_minimum sort_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+{
+    rn_draft draft;
+    rn_layout layout;
+    rn_minimum_layout(&node->output, &layout);
+    rn_minimum_open(node, &draft);
+    rn_minimum_array(&draft, RN_BATCH_ROWS_MAX, sizeof(uint64_t));
+    rn_minimum_array(&draft, sizes->batch_rows, sizeof(const rn_row *));
+    rn_minimum_reader(&draft, &layout, 0, layout.column_count, sizes);
+    rn_minimum sorter = rn_sorter_minimum(&node->output, sizes);
+    return (rn_minimum){draft.bytes + sorter.filling_bytes, draft.bytes + sorter.emitting_bytes};
+}
+
+static rn_spillable sort_spillable(const rn_operator *op)
 {
     const sort_state *state = op->state;
-    return rn_sorter_bound(&state->sorter, input, NULL, input->rows);
+    return (rn_spillable){rn_sorter_spillable(&state->sorter), 0};
+}
+
+static ration_status sort_spill(rn_operator *op, int64_t want_bytes)
+{
+    sort_state *state = op->state;
+    return rn_sorter_spill(&state->sorter, want_bytes);
+}
+
+static void sort_close(rn_operator *op)
+{
+    sort_state *state = op->state;
+    rn_sorter_close(&state->sorter);
 }
 
 static ration_status fill(rn_operator *op)
@@ -64,13 +91,9 @@ static ration_status fill(rn_operator *op)
     RN_TRY(rn_next(op, op->inputs[0], &input));
     while (input->rows > 0) {
         rn_sorter_keys(&state->sorter, input, state->keys);
-        ration_status status = rn_sorter_add(&state->sorter, input, state->keys, NULL, input->rows);
-        if (status != RATION_OK) {
-            return rn_append_failed(op, status);
-        }
+        RN_TRY(rn_sorter_add(&state->sorter, input, state->keys, NULL, input->rows));
         RN_TRY(rn_next(op, op->inputs[0], &input));
     }
-    rn_sorter_finish(&state->sorter);
     state->filled = true;
     return RATION_OK;
 }
@@ -78,10 +101,11 @@ static ration_status fill(rn_operator *op)
 static ration_status sort_next(rn_operator *op, const rn_batch **out_batch)
 {
     sort_state *state = op->state;
+    uint32_t rows;
     if (!state->filled) {
         RN_TRY(fill(op));
     }
-    uint32_t rows = rn_sorter_next(&state->sorter, state->rows, op->worker->batch_rows, NULL);
+    RN_TRY(rn_sorter_rows(&state->sorter, state->rows, op->worker->batch_rows, &rows));
     if (rows > 0) {
         RN_TRY(rn_row_reader_read(op, &state->reader, state->rows, rows, op->batch.columns));
     }
@@ -100,6 +124,9 @@ const rn_operator_class rn_sort_class = {
     .plan = sort_plan,
     .explain = sort_explain,
     .open = sort_open,
-    .bound = sort_bound,
     .next = sort_next,
+    .minimum = sort_minimum,
+    .spillable = sort_spillable,
+    .spill = sort_spill,
+    .close = sort_close,
 };

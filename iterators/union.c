@@ -3,6 +3,7 @@
  * union: the input's rows, then those of each sub-plan, one after the other. Duplicates stay.
  *
  * Holds: nothing. Spills: nothing to spill. Minimum: its state. */
+#include "iterators/minimum.h"
 #include "iterators/registry.h"
 
 #define UNION_INPUTS_MAX 64u
@@ -71,6 +72,14 @@ static ration_status union_open(rn_operator *op)
     return RATION_OK;
 }
 
+static rn_minimum union_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+{
+    rn_draft draft;
+    (void)sizes;
+    rn_minimum_open(node, &draft);
+    return rn_minimum_streaming(&draft);
+}
+
 static ration_status union_next(rn_operator *op, const rn_batch **out_batch)
 {
     union_state *state = op->state;
@@ -99,4 +108,5 @@ const rn_operator_class rn_union_class = {
     .explain = union_explain,
     .open = union_open,
     .next = union_next,
+    .minimum = union_minimum,
 };

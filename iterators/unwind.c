@@ -4,6 +4,7 @@
  * elements are copied run by run out of the list's segments.
  *
  * Holds: one vector and one array of picks. Spills: nothing to spill. Minimum: those. */
+#include "iterators/minimum.h"
 #include "iterators/registry.h"
 
 typedef struct unwind_args {
@@ -62,6 +63,17 @@ static ration_status unwind_open(rn_operator *op)
                           &state->picker));
     state->picks = ration_context_allocate(op->context, rows * sizeof(uint16_t));
     return state->picks != NULL ? RATION_OK : ration_context_status(op->context);
+}
+
+static rn_minimum unwind_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+{
+    uint32_t last = node->output.count - 1;
+    rn_draft draft;
+    rn_minimum_open(node, &draft);
+    rn_minimum_vector(&draft, (rn_kind)node->output.fields[last].type.kind, sizes->batch_rows);
+    rn_minimum_picker(&draft, last, sizes->batch_rows);
+    rn_minimum_array(&draft, sizes->batch_rows, sizeof(uint16_t));
+    return rn_minimum_streaming(&draft);
 }
 
 /* Copies what is left of the row's list and fits behind `rows`; returns the rows then. */
@@ -156,4 +168,5 @@ const rn_operator_class rn_unwind_class = {
     .explain = unwind_explain,
     .open = unwind_open,
     .next = unwind_next,
+    .minimum = unwind_minimum,
 };

@@ -2,17 +2,18 @@
  *
  * Views of a held result; see views.h.
  *
- * All four are one cursor over rows of the held set; they differ in which rows, in what order.
- * Default and sequential walk the set itself. Get-neighbors and prop make an index once, at open:
- * entities in the order in which they first occur, found by a hash table; a vertex has a list of
- * its rows. The rows stay where they are.
+ * Default and sequential are a scan of the held set. Get-neighbors and prop make an index once, at
+ * open: entities in the order in which they first occur, found by a hash table; a vertex has a list
+ * of its rows. The rows stay where they are, in memory or written out, and are found again by their
+ * addresses (held_index.h); an entity's own row is fetched only when a value of it is wanted.
  *
  * Invariants
  *   1. Every row whose source is a node is in exactly one vertex's list, or has no edge.
  *   2. `size` = sum of `edges` over the vertices; an entity occurs once.
- *   3. The row in hand belongs to the entity in hand. */
+ *   3. The row in hand belongs to the entity in hand; it may be still to be fetched. */
 #include "iterators/views.h"
 
+#include "iterators/held_index.h"
 #include "storage/hash_table.h"
 
 #define ROWS_AT_A_TIME 64u
@@ -20,37 +21,37 @@
 /* A row of a vertex. */
 typedef struct view_link {
     struct view_link *next;
-    const rn_row *row;
+    int64_t address;
 } view_link;
 
 /* A vertex of get-neighbors, or an entity of prop. */
 typedef struct view_entity {
     struct view_entity *next; /* in the order of first occurrence */
     uint64_t number;          /* node or edge */
-    const rn_row *row;        /* where it occurs first */
+    int64_t address;          /* where it occurs first */
     view_link *first, *last;
     int64_t edges;
 } view_entity;
 
 struct rn_view {
     rn_view_options options;
-    const rn_held *held;
+    rn_held *held;
     ration_context *context; /* bump; owned: this, and what is below */
     ration_context *lists;   /* lists of strings that were asked for; NULL when there are none */
     rn_vector vector;        /* one value of any type */
     int source, edge, neighbour;
     int64_t size, vertices;
     /* Default and sequential: rows in portions. */
-    rn_rows_cursor cursor;
-    const rn_row *rows[ROWS_AT_A_TIME];
-    uint32_t row_count, row_at;
+    rn_held_scan scan;
+    uint32_t row_at;
     /* Get-neighbors and prop. */
+    rn_held_index index;
     view_entity *first, *last;
     bool started;
     view_entity *entity; /* in hand */
     view_link *link;     /* in hand; NULL = before the first edge */
     bool drained;        /* all edges of the entity were given */
-    const rn_row *row;   /* in hand; NULL = none */
+    const rn_row *row;   /* in hand; NULL = none, or the entity's, not fetched */
 };
 
 const char *rn_view_kind_name(rn_view_kind kind)
@@ -87,10 +88,10 @@ static ration_status find_columns(rn_view *view, ration_error *error)
     const rn_view_options *options = &view->options;
     view->source = view->edge = view->neighbour = -1;
     if (options->kind == RN_VIEW_DEFAULT &&
-        (view->held->schema.count != 1 || view->held->rows.count != 1)) {
+        (view->held->schema.count != 1 || view->held->count != 1)) {
         return rn_error_set(error, RATION_INVALID_ARGUMENT, "read it with the sequential view",
                             "default view: the result is not a single value: %lld rows, %u columns",
-                            (long long)view->held->rows.count, view->held->schema.count);
+                            (long long)view->held->count, view->held->schema.count);
     }
     if (options->kind == RN_VIEW_PROP) {
         RN_TRY(
@@ -140,7 +141,7 @@ static bool read_number(const rn_view *view, const rn_row *row, int column, uint
 }
 
 static ration_status find_entity(rn_view *view, rn_hash_table *table, uint64_t number,
-                                 const rn_row *row, view_entity **out_entity)
+                                 int64_t address, view_entity **out_entity)
 {
     uint64_t hash = rn_hash_word(RN_HASH_SEED, number), position = 0, payload;
     while (rn_hash_table_find(table, hash, &position, &payload)) {
@@ -156,7 +157,7 @@ static ration_status find_entity(rn_view *view, rn_hash_table *table, uint64_t n
     }
     RN_TRY(rn_hash_table_insert(table, hash, (uint64_t)(uintptr_t)added));
     added->number = number;
-    added->row = row;
+    added->address = address;
     if (view->last == NULL) {
         view->first = added;
     } else {
@@ -169,7 +170,8 @@ static ration_status find_entity(rn_view *view, rn_hash_table *table, uint64_t n
 }
 
 /* Adds a row to the list of its vertex, when it has an edge. */
-static ration_status add_edge(rn_view *view, view_entity *entity, const rn_row *row)
+static ration_status add_edge(rn_view *view, view_entity *entity, const rn_row *row,
+                              int64_t address)
 {
     uint64_t number;
     bool has_edge = read_number(view, row, view->neighbour, &number) &&
@@ -181,7 +183,7 @@ static ration_status add_edge(rn_view *view, view_entity *entity, const rn_row *
     if (link == NULL) {
         return ration_context_status(view->context);
     }
-    *link = (view_link){NULL, row};
+    *link = (view_link){NULL, address};
     if (entity->last == NULL) {
         entity->first = link;
     } else {
@@ -193,32 +195,60 @@ static ration_status add_edge(rn_view *view, view_entity *entity, const rn_row *
     return RATION_OK;
 }
 
-static ration_status index_rows(rn_view *view, rn_hash_table *table)
+/* A refusal leaves everything as it was. */
+static ration_status add_row(rn_view *view, rn_hash_table *table, const rn_row *row,
+                             int64_t address)
 {
-    rn_rows_cursor cursor = {NULL, 0};
-    uint32_t count;
-    while ((count = rn_rows_next(&view->held->rows, &cursor, view->rows, ROWS_AT_A_TIME)) > 0) {
-        for (uint32_t i = 0; i < count; i++) {
-            uint64_t number;
-            view_entity *entity = NULL;
-            if (!read_number(view, view->rows[i], view->source, &number)) {
-                continue;
-            }
-            RN_TRY(find_entity(view, table, number, view->rows[i], &entity));
-            if (view->options.kind == RN_VIEW_NEIGHBORS) {
-                RN_TRY(add_edge(view, entity, view->rows[i]));
-            }
-        }
+    uint64_t number;
+    view_entity *entity = NULL;
+    if (!read_number(view, row, view->source, &number)) {
+        return RATION_OK;
     }
+    RN_TRY(find_entity(view, table, number, address, &entity));
+    return view->options.kind == RN_VIEW_NEIGHBORS ? add_edge(view, entity, row, address)
+                                                   : RATION_OK;
+}
+
+static ration_status index_rows(rn_view *view, rn_hash_table *table, rn_held_scan *scan)
+{
+    do {
+        RN_TRY(rn_held_scan_rows(scan));
+        for (uint32_t i = 0; i < scan->row_count; i++) {
+            int64_t address = rn_held_index_address(scan, scan->rows[i]);
+            ration_status status = add_row(view, table, scan->rows[i], address);
+            if (rn_is_refusal(status)) {
+                RN_TRY(rn_held_spill(view->held, INT64_MAX));
+                status = add_row(view, table, scan->rows[i], address);
+            }
+            RN_TRY(status);
+        }
+    } while (scan->row_count > 0);
     return RATION_OK;
+}
+
+/* `scratch` is needed for the time of making only. */
+static ration_status scan_rows(rn_view *view, ration_context *scratch, ration_slot *slot)
+{
+    rn_hash_table *table;
+    rn_held_scan scan = {.held = NULL};
+    RN_TRY(rn_hash_table_open(scratch, slot, "entities", &table));
+    ration_status status =
+        rn_held_scan_open(view->held, scratch, slot, ROWS_AT_A_TIME, false, &scan);
+    if (status == RATION_OK) {
+        status = index_rows(view, table, &scan);
+    }
+    rn_held_scan_close(&scan);
+    rn_hash_table_close(table);
+    return status;
 }
 
 static ration_status make_index(rn_view *view, ration_slot *slot)
 {
-    rn_hash_table *table;
-    RN_TRY(rn_hash_table_open(view->context, slot, "entities", &table));
-    ration_status status = index_rows(view, table);
-    rn_hash_table_close(table);
+    ration_context *scratch;
+    RN_TRY(rn_held_index_open(view->held, view->context, &view->index));
+    RN_TRY(ration_context_create(view->context, slot, RATION_CONTEXT_BUMP, "indexing", &scratch));
+    ration_status status = scan_rows(view, scratch, slot);
+    ration_context_delete(scratch);
     if (view->options.kind == RN_VIEW_PROP) {
         view->size = view->vertices;
         view->vertices = 0;
@@ -235,8 +265,8 @@ static ration_status fill_view(rn_view *view, ration_slot *slot, ration_error *e
     if (kind == RN_VIEW_NEIGHBORS || kind == RN_VIEW_PROP) {
         return make_index(view, slot);
     }
-    view->size = view->held->rows.count;
-    return RATION_OK;
+    view->size = view->held->count;
+    return rn_held_scan_open(view->held, view->context, slot, ROWS_AT_A_TIME, false, &view->scan);
 }
 
 static ration_status explain(ration_error *error, rn_view_kind kind, ration_status status)
@@ -245,9 +275,18 @@ static ration_status explain(ration_error *error, rn_view_kind kind, ration_stat
                         ration_status_sentence(status));
 }
 
-ration_status rn_view_open(const rn_held *held, const rn_view_options *options,
-                           ration_context *parent, ration_slot *slot, rn_view **out_view,
-                           ration_error *error)
+static ration_status open_view(rn_view *view, ration_slot *slot, ration_error *error)
+{
+    ration_status status = fill_view(view, slot, error);
+    if (status != RATION_OK) {
+        rn_held_index_close(&view->index);
+        rn_held_scan_close(&view->scan);
+    }
+    return status;
+}
+
+static ration_status try_open(rn_held *held, const rn_view_options *options, ration_context *parent,
+                              ration_slot *slot, rn_view **out_view, ration_error *error)
 {
     ration_context *context;
     ration_status status =
@@ -262,7 +301,7 @@ ration_status rn_view_open(const rn_held *held, const rn_view_options *options,
         view->options = *options;
         view->held = held;
         view->context = context;
-        status = fill_view(view, slot, error);
+        status = open_view(view, slot, error);
     }
     if (status != RATION_OK) {
         ration_context_delete(context);
@@ -272,9 +311,23 @@ ration_status rn_view_open(const rn_held *held, const rn_view_options *options,
     return RATION_OK;
 }
 
+ration_status rn_view_open(rn_held *held, const rn_view_options *options, ration_context *parent,
+                           ration_slot *slot, rn_view **out_view, ration_error *error)
+{
+    ration_status status = try_open(held, options, parent, slot, out_view, error);
+    if (rn_is_refusal(status) && held->rows.first != NULL && held->file != NULL) {
+        ration_status spilled = rn_held_spill(held, INT64_MAX);
+        return spilled != RATION_OK ? explain(error, options->kind, spilled)
+                                    : try_open(held, options, parent, slot, out_view, error);
+    }
+    return status;
+}
+
 void rn_view_close(rn_view *view)
 {
     if (view != NULL) {
+        rn_held_index_close(&view->index);
+        rn_held_scan_close(&view->scan);
         ration_context_delete(view->context);
     }
 }
@@ -303,28 +356,34 @@ static void leave_row(rn_view *view)
     if (view->lists != NULL) {
         ration_context_reset(view->lists);
     }
+    if (view->index.held != NULL) {
+        rn_held_index_leave(&view->index);
+    }
 }
 
 void rn_view_restart(rn_view *view)
 {
-    memset(&view->cursor, 0, sizeof view->cursor);
-    view->row_count = view->row_at = 0;
+    leave_row(view);
+    if (view->scan.held != NULL) {
+        rn_held_scan_restart(&view->scan);
+    }
+    view->row_at = 0;
     view->started = view->drained = false;
     view->entity = NULL;
     view->link = NULL;
-    leave_row(view);
 }
 
-static bool next_row(rn_view *view)
+static ration_status next_row(rn_view *view, bool *out_row)
 {
     leave_row(view);
-    if (view->row_at == view->row_count) {
-        view->row_count =
-            rn_rows_next(&view->held->rows, &view->cursor, view->rows, ROWS_AT_A_TIME);
+    if (view->row_at == view->scan.row_count) {
         view->row_at = 0;
+        view->scan.row_count = 0;
+        RN_TRY(rn_held_scan_rows(&view->scan));
     }
-    view->row = view->row_count == 0 ? NULL : view->rows[view->row_at++];
-    return view->row != NULL;
+    *out_row = view->scan.row_count > 0;
+    view->row = *out_row ? view->scan.rows[view->row_at++] : NULL;
+    return RATION_OK;
 }
 
 /* Moves to the next vertex or entity. */
@@ -339,7 +398,6 @@ static bool next_entity(rn_view *view)
     }
     view->link = NULL;
     view->drained = false;
-    view->row = view->entity == NULL ? NULL : view->entity->row;
     return view->entity != NULL;
 }
 
@@ -348,32 +406,35 @@ bool rn_view_next_vertex(rn_view *view)
     return view->options.kind == RN_VIEW_NEIGHBORS && next_entity(view);
 }
 
-bool rn_view_next_edge(rn_view *view)
+ration_status rn_view_next_edge(rn_view *view, bool *out_edge)
 {
+    *out_edge = false;
     if (view->entity == NULL || view->drained || view->options.kind != RN_VIEW_NEIGHBORS) {
-        return false;
+        return RATION_OK;
     }
     leave_row(view);
     view->link = view->link == NULL ? view->entity->first : view->link->next;
     view->drained = view->link == NULL;
-    view->row = view->drained ? NULL : view->link->row;
-    return !view->drained;
+    if (!view->drained) {
+        RN_TRY(rn_held_index_row(&view->index, view->link->address, &view->row));
+    }
+    *out_edge = !view->drained;
+    return RATION_OK;
 }
 
-bool rn_view_next(rn_view *view)
+ration_status rn_view_next(rn_view *view, bool *out_row)
 {
     switch (view->options.kind) {
     case RN_VIEW_PROP:
-        return next_entity(view);
+        *out_row = next_entity(view);
+        return RATION_OK;
     case RN_VIEW_NEIGHBORS:
-        while (!rn_view_next_edge(view)) {
-            if (!next_entity(view)) {
-                return false;
-            }
-        }
-        return true;
+        do {
+            RN_TRY(rn_view_next_edge(view, out_row));
+        } while (!*out_row && next_entity(view));
+        return RATION_OK;
     default:
-        return next_row(view);
+        return next_row(view, out_row);
     }
 }
 
@@ -389,10 +450,20 @@ int rn_view_column(const rn_view *view, const char *name)
     return rn_schema_find(&view->held->schema, name);
 }
 
+/* Fetches the row where the entity in hand occurs first. After its last edge there is none. */
+static ration_status fetch_row(rn_view *view)
+{
+    if (view->row == NULL && view->entity != NULL && !view->drained) {
+        return rn_held_index_row(&view->index, view->entity->address, &view->row);
+    }
+    return RATION_OK;
+}
+
 ration_status rn_view_value(rn_view *view, uint32_t column, rn_value *out_value)
 {
     rn_column read;
     rn_assert(column < view->held->schema.count);
+    RN_TRY(fetch_row(view));
     RN_TRY(rn_rows_read(&view->held->layout, &view->row, 1, column, view->lists, &view->vector,
                         &read));
     *out_value = rn_column_value(&read, 0);
@@ -419,14 +490,24 @@ static int entity_column(const rn_view *view, rn_view_entity entity)
                                     : view->neighbour;
 }
 
-rn_value rn_view_entity_value(const rn_view *view, rn_view_entity entity)
+/* The number of an entity in hand; false when there is none. That of a vertex, or of prop's, is
+ * known without its row. */
+static bool entity_number(const rn_view *view, rn_view_entity entity, uint64_t *out_number)
 {
     int column = entity_column(view, entity);
+    if (view->entity != NULL && column >= 0 && column == view->source && !view->drained) {
+        *out_number = view->entity->number;
+        return true;
+    }
+    bool before_edges = view->options.kind == RN_VIEW_NEIGHBORS && view->link == NULL;
+    return view->row != NULL && !before_edges && read_number(view, view->row, column, out_number);
+}
+
+rn_value rn_view_entity_value(const rn_view *view, rn_view_entity entity)
+{
     uint64_t number;
     rn_value value = null_value(rn_type_of(entity == RN_VIEW_EDGE ? RN_EDGE : RN_NODE));
-    bool before_edges = view->options.kind == RN_VIEW_NEIGHBORS && view->link == NULL;
-    if (view->row == NULL || (before_edges && entity != RN_VIEW_VERTEX) ||
-        !read_number(view, view->row, column, &number)) {
+    if (!entity_number(view, entity, &number)) {
         return value;
     }
     value.null = false;

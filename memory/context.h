@@ -32,6 +32,17 @@ int64_t rn_context_bound(const ration_context *context, size_t chunk_bytes, size
  * allocations may be added up only where each chunk is above RN_CHUNK_BYTES_MAX (a block of its
  * own); smaller ones share the block in hand: rn_context_bound. */
 int64_t rn_context_bound_one(const ration_context *context, size_t bytes);
+/* A bump context on paper: what a series of allocations would draw from the first on. */
+typedef struct rn_context_draft {
+    int64_t bytes;      /* drawn: all its blocks */
+    int64_t left_bytes; /* of the block in hand */
+    int64_t next_bytes; /* size of the next regular block */
+} rn_context_draft;
+void rn_context_draft_open(rn_context_draft *out_draft);
+void rn_context_draft_add(rn_context_draft *draft, size_t bytes);
+/* Most bytes of further blocks for chunks of together `bytes`, each of at most `largest`, which is
+ * not above RN_CHUNK_BYTES_MAX. */
+int64_t rn_context_draft_bound(const rn_context_draft *draft, int64_t bytes, size_t largest);
 /* The pool its blocks are charged to, by its slot. */
 ration_pool *rn_context_pool(const ration_context *context);
 /* `bytes` more of that pool's direct bytes are this context's, which releases them at its reset or

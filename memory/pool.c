@@ -320,6 +320,12 @@ bool rn_pool_try_claim(ration_pool *pool, int64_t bytes, rn_no *no)
     return claimed;
 }
 
+void rn_pool_claim_held(ration_pool *pool, int64_t bytes)
+{
+    rn_assert(bytes <= rn_load(&pool->held));
+    rn_store(&pool->claim, RN_MAX(rn_load(&pool->claim), bytes));
+}
+
 void rn_pool_set_slots_below(ration_pool *pool, int64_t count)
 {
     rn_store(&pool->slots_below, count);

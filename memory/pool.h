@@ -156,6 +156,9 @@ ration_pool *rn_pool_first_leaf(ration_pool *top);
 ration_pool *rn_pool_next_up(ration_pool *pool, const ration_pool *top);
 /* Makes it the first child of `parent`; NULL makes it the root. */
 void rn_pool_link(ration_pool *pool, ration_pool *parent);
+/* Raises the claim to `bytes`, which the pool holds: nothing more is granted, what it holds up to
+ * them only cannot be recalled any more. */
+void rn_pool_claim_held(ration_pool *pool, int64_t bytes);
 /* Adds `bytes` (also negative) to held, from `pool` up to where a claim covers it. Limits have been
  * compared. */
 void rn_pool_grant(ration_pool *pool, int64_t bytes);

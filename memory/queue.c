@@ -94,9 +94,15 @@ static void set_state(rn_slot *slot, rn_ticket_state state)
     rn_store_release(&slot->ticket.state, state);
 }
 
+static bool sleeps(const rn_slot *slot)
+{
+    rn_ticket_state state = rn_ticket_read(slot);
+    return state == RN_TICKET_WAITING || state == RN_TICKET_RESTING;
+}
+
 static void wake(rn_slot *slot, rn_ticket_state state)
 {
-    bool asleep = rn_ticket_read(slot) == RN_TICKET_WAITING;
+    bool asleep = sleeps(slot);
     set_state(slot, state);
     if (asleep) {
         int failed = sem_post(&slot->ticket.wake);
@@ -109,18 +115,30 @@ static void wake(rn_slot *slot, rn_ticket_state state)
 
 /* ------------------------------------------------------------------------------------ the owner */
 
+static bool is_queued(const rn_slot *slot)
+{
+    rn_ticket_state state = rn_ticket_read(slot);
+    return state == RN_TICKET_WAITING || state == RN_TICKET_AGAIN;
+}
+
+/* Those that nobody slept for. */
+static void forget_wakes(rn_slot *slot)
+{
+    while (sem_trywait(&slot->ticket.wake) == 0) {
+    }
+}
+
 void rn_ticket_enter(rn_slot *slot, const rn_no *no)
 {
     rn_ledger *ledger = ticket_ledger(slot);
     rn_assert(rn_ticket_read(slot) != RN_TICKET_GRANTED);
-    if (rn_ticket_read(slot) == RN_TICKET_NONE) {
+    if (!is_queued(slot)) {
         slot->ticket.sequence = ++ledger->tickets;
         append(ledger, slot);
     } else if (ticket_pool(slot) != no->pool) {
         ledger->freed = true; /* who was behind it there may pass */
     }
-    while (sem_trywait(&slot->ticket.wake) == 0) { /* of a wake-up that nobody slept for */
-    }
+    forget_wakes(slot);
     slot->ticket.bytes = no->asked_bytes;
     block_at(slot, no->pool);
     set_state(slot, RN_TICKET_WAITING);
@@ -140,15 +158,23 @@ void rn_ticket_take(rn_slot *slot)
 
 void rn_ticket_leave(rn_slot *slot)
 {
-    rn_ticket_state state = rn_ticket_read(slot);
+    bool granted = rn_ticket_read(slot) == RN_TICKET_GRANTED;
+    bool queued = is_queued(slot);
     set_state(slot, RN_TICKET_NONE);
-    if (state == RN_TICKET_GRANTED) {
+    if (granted) {
         rn_pool_grant(rn_slot_pool(slot), -slot->ticket.bytes);
-    } else if (state != RN_TICKET_NONE) {
+    } else if (queued) {
         rn_ledger *ledger = ticket_ledger(slot);
         take_out(ledger, slot);
         ledger->freed = true;
     }
+}
+
+void rn_ticket_rest(rn_slot *slot)
+{
+    rn_ticket_leave(slot);
+    forget_wakes(slot);
+    set_state(slot, RN_TICKET_RESTING);
 }
 
 /* Sleeps until woken, or until `deadline_ns`; false = that is past. */
@@ -166,7 +192,7 @@ rn_ticket_state rn_ticket_wait(rn_slot *slot, int64_t deadline_ns)
 {
     rn_ledger *ledger = ticket_ledger(slot);
     bool woken = true;
-    while (rn_ticket_read(slot) == RN_TICKET_WAITING && woken) {
+    while (sleeps(slot) && woken) {
         int64_t look_ns = ledger->shared ? rn_add(rn_clock_ns(), LOOK_NS) : INT64_MAX;
         woken = sleep_until(slot, RN_MIN(deadline_ns, look_ns));
         if (!woken && look_ns < deadline_ns) { /* who was waited for may have died */
@@ -196,7 +222,7 @@ bool rn_queue_admits(const ration_pool *pool, const rn_slot *slot)
     if (rn_load(&pool->waiting) == 0) {
         return true;
     }
-    if (slot == NULL || rn_ticket_read(slot) == RN_TICKET_NONE) {
+    if (slot == NULL || !is_queued(slot)) {
         return false;
     }
     const rn_slot *older = rn_queue_first(rn_pool_ledger(pool));
@@ -208,8 +234,8 @@ bool rn_queue_admits(const ration_pool *pool, const rn_slot *slot)
 
 void rn_ticket_ask_again(rn_slot *slot)
 {
-    if (rn_ticket_read(slot) == RN_TICKET_WAITING) {
-        wake(slot, RN_TICKET_AGAIN);
+    if (sleeps(slot)) {
+        wake(slot, is_queued(slot) ? RN_TICKET_AGAIN : RN_TICKET_NONE);
     }
 }
 

@@ -16,6 +16,7 @@ typedef enum rn_ticket_state {
     RN_TICKET_WAITING,
     RN_TICKET_AGAIN, /* nobody is left who could give: the owner must ask again; keeps its place */
     RN_TICKET_GRANTED, /* the bytes are charged to the slot's pool, and the owner's to take */
+    RN_TICKET_RESTING, /* not in the queue: it sleeps until somebody says that it should ask again */
 } rn_ticket_state;
 
 static inline rn_ticket_state rn_ticket_read(const rn_slot *slot)
@@ -29,7 +30,7 @@ static inline int64_t rn_ticket_promised(const rn_slot *slot)
     return rn_ticket_read(slot) == RN_TICKET_GRANTED ? slot->ticket.bytes : 0;
 }
 
-/* Sleeps until the ticket of `slot` is not waiting any more, or until `deadline_ns` of
+/* Sleeps until the ticket of `slot` neither waits nor rests, or until `deadline_ns` of
  * CLOCK_MONOTONIC (INT64_MAX = none); returns its state then. Owner only, without the lock. A
  * cancellation point: the slot stays in the queue until it leaves or closes. */
 rn_ticket_state rn_ticket_wait(rn_slot *slot, int64_t deadline_ns);
@@ -48,8 +49,10 @@ void rn_ticket_enter(rn_slot *slot, const rn_no *no);
 void rn_ticket_take(rn_slot *slot);
 /* Out of the queue, whatever the state; what was granted goes back. */
 void rn_ticket_leave(rn_slot *slot);
-/* Wakes the owner of a waiting ticket to ask again. */
+/* Wakes the owner of a waiting or resting ticket to ask again. */
 void rn_ticket_ask_again(rn_slot *slot);
+/* Rests: leaves the queue, holding nothing, and stands in nobody's way. Owner only. */
+void rn_ticket_rest(rn_slot *slot);
 /* May `slot` (NULL: nobody in the queue) pass `pool`, or does an older ticket wait there? */
 bool rn_queue_admits(const ration_pool *pool, const rn_slot *slot);
 /* Tickets of slots below `pool`, which has a new parent, wait at `pool` until the queue moves. */

@@ -52,13 +52,9 @@ struct rn_hash_table {
 
 _Static_assert(sizeof(partition) % sizeof(entry) == 0, "entries must not straddle a line");
 
-/* The hash as the table keeps it, never 0. Mixed once more, without losing a bit: hashes of a few
- * neighbouring numbers differ little in the bits that choose a home. */
 static inline uint64_t kept_hash(uint64_t hash)
 {
-    hash *= UINT64_C(0xdcb22ca68cb134ed);
-    hash ^= hash >> 32;
-    return hash + (hash == 0);
+    return rn_hash_table_kept(hash);
 }
 
 static inline uint32_t home_of(const rn_hash_table *table, uint64_t hash)

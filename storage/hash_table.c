@@ -77,6 +77,22 @@ int64_t rn_hash_table_count(const rn_hash_table *table)
     return table->count;
 }
 
+int64_t rn_hash_table_step_bytes(void)
+{
+    return rn_block_round((int64_t)partition_bytes(SLOTS_FULL) + RN_CONTEXT_ALONE_BYTES) +
+           2 * RN_BLOCK_BYTES_MIN; /* a leaf of the directory, and what the block in hand wastes */
+}
+
+size_t rn_hash_table_handle_bytes(void)
+{
+    return sizeof(rn_hash_table);
+}
+
+int64_t rn_hash_table_bytes(const rn_hash_table *table)
+{
+    return ration_context_bytes(table->context, false);
+}
+
 /* --------------------------------------------------------------------------------- insert, find */
 
 ration_status rn_hash_table_insert(rn_hash_table *table, uint64_t hash, uint64_t payload)

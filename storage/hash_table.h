@@ -27,6 +27,11 @@ void rn_hash_table_reset(rn_hash_table *table);
  * over them that look at the partitions they fall into (nothing is inserted). */
 int64_t rn_hash_table_bound(rn_hash_table *table, const uint64_t *hashes, uint32_t count);
 int64_t rn_hash_table_count(const rn_hash_table *table);
+/* What one insert draws at most, whatever is in the table; and the size of the handle. */
+int64_t rn_hash_table_step_bytes(void);
+size_t rn_hash_table_handle_bytes(void);
+/* Bytes of its blocks. */
+int64_t rn_hash_table_bytes(const rn_hash_table *table);
 
 /* Iterates the payloads whose hash is `hash` (one pair of hashes is not told apart): start with
  * *position = 0; false = no more. An insert ends the iteration. */
@@ -39,6 +44,40 @@ RATION_NODISCARD ration_status rn_hash_table_insert(rn_hash_table *table, uint64
                                                     uint64_t payload);
 /* Walks all payloads, in no order; start with *position = 0. */
 bool rn_hash_table_each(const rn_hash_table *table, uint64_t *position, uint64_t *out_payload);
+/* The hash as the table keeps it, never 0: mixed once more, without losing a bit, because hashes of
+ * a few neighbouring numbers differ little in the bits that choose a home. */
+static inline uint64_t rn_hash_table_kept(uint64_t hash)
+{
+    hash *= UINT64_C(0xdcb22ca68cb134ed);
+    hash ^= hash >> 32;
+    return hash + (hash == 0);
+}
+/* The word of 61 bits in whose order entries are walked: the three bits in front of it are the
+ * caller's. */
+#define RN_HASH_WORD_SPARE_BITS 3u
+static inline uint64_t rn_hash_table_word(uint64_t hash)
+{
+    return rn_hash_table_kept(hash) >> RN_HASH_WORD_SPARE_BITS;
+}
+
+/* Decides between payloads of equal words. */
+typedef struct rn_hash_order {
+    int (*compare)(const void *with, uint64_t a, uint64_t b);
+    const void *with;
+} rn_hash_order;
+
+/* A walk in the order of the words. */
+typedef struct rn_hash_walk {
+    rn_hash_order order;
+    uint64_t index; /* of the directory */
+} rn_hash_walk;
+
+/* Puts all entries in the order of their words, in place; afterwards only this walk, reset and close
+ * are allowed. Cost: n log n within partitions. Draws nothing. */
+void rn_hash_table_order(rn_hash_table *table, rn_hash_order order, rn_hash_walk *out_walk);
+/* Takes the next entry; false at the end. */
+bool rn_hash_table_walk(const rn_hash_table *table, rn_hash_walk *walk, uint64_t *out_word,
+                        uint64_t *out_payload);
 /* Brings the line of `hash` into the cache. */
 void rn_hash_table_prefetch(const rn_hash_table *table, uint64_t hash);
 /* Evaluates the invariants of hash_table.c; writes the first that does not hold into `text`. */

@@ -58,6 +58,11 @@ static inline rn_string view_string(const char *row, const void *slot)
     return string;
 }
 
+rn_string rn_string_at(const void *row, const void *slot)
+{
+    return view_string(row, slot);
+}
+
 rn_string rn_row_string(const rn_layout *layout, const rn_row *row, uint32_t column)
 {
     return view_string(row_bytes(row), rn_row_fixed(layout, row, column));
@@ -174,6 +179,33 @@ bool rn_row_equals(const rn_layout *layout, const rn_row *row, const rn_batch *b
             (const char *)column->data + rn_kind_bytes((rn_kind)column->type.kind) * entry;
         if (valid && !equal_at(layout->types[i], row_bytes(row),
                                row_bytes(row) + layout->offsets[i], value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool same_at(rn_type type, const char *row_a, const char *a, const char *row_b,
+                    const char *b)
+{
+    if (type.kind == RN_STRING) {
+        rn_string x = view_string(row_a, a), y = view_string(row_b, b);
+        return rn_string_equal(&x, &y);
+    }
+    return type.kind == RN_DOUBLE || type.kind == RN_LIST
+               ? compare_values(type, row_a, a, row_b, b) == 0
+               : memcmp(a, b, rn_kind_bytes((rn_kind)type.kind)) == 0;
+}
+
+bool rn_row_same(const rn_layout *layout_a, const rn_row *a, const rn_layout *layout_b,
+                 const rn_row *b, uint32_t count)
+{
+    const char *row_a = row_bytes(a), *row_b = row_bytes(b);
+    for (uint32_t i = 0; i < count; i++) {
+        bool valid = bit_at(row_a, i);
+        if (valid != bit_at(row_b, i) ||
+            (valid && !same_at(layout_a->types[i], row_a, row_a + layout_a->offsets[i], row_b,
+                               row_b + layout_b->offsets[i]))) {
             return false;
         }
     }

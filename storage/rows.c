@@ -81,11 +81,26 @@ void rn_rows_move(rn_rows *to, rn_rows *from)
         }
         to->last = from->last;
         to->count += from->count;
+        to->widest_bytes = RN_MAX(to->widest_bytes, from->widest_bytes);
     }
     memset(from, 0, sizeof *from);
 }
 
-/* ---------------------------------------------------------------------------- walking and check */
+/* -------------------------------------------------------------------------------------- walking */
+
+uint32_t rn_rows_walk(const char **at, const char *end, const rn_row **out_rows, uint32_t capacity)
+{
+    const char *row = *at;
+    uint32_t count = 0;
+    while (row < end && count < capacity) {
+        uint32_t bytes;
+        memcpy(&bytes, row, 4);
+        out_rows[count++] = (const rn_row *)(const void *)row;
+        row += bytes;
+    }
+    *at = row;
+    return count;
+}
 
 uint32_t rn_rows_next(const rn_rows *rows, rn_rows_cursor *cursor, const rn_row **out_rows,
                       uint32_t capacity)
@@ -97,13 +112,9 @@ uint32_t rn_rows_next(const rn_rows *rows, rn_rows_cursor *cursor, const rn_row 
     }
     while (cursor->block != NULL && count < capacity) {
         const struct rn_rows_block *block = cursor->block;
-        while (cursor->offset < block->used && count < capacity) {
-            const char *row = rn_rows_block_bytes(block) + cursor->offset;
-            out_rows[count++] = (const rn_row *)(const void *)row;
-            uint32_t bytes;
-            memcpy(&bytes, row, 4);
-            cursor->offset += bytes;
-        }
+        const char *bytes = rn_rows_block_bytes(block), *at = bytes + cursor->offset;
+        count += rn_rows_walk(&at, bytes + block->used, out_rows + count, capacity - count);
+        cursor->offset = (uint32_t)(at - bytes);
         if (cursor->offset < block->used || block->next == NULL) {
             break;
         }
@@ -112,6 +123,55 @@ uint32_t rn_rows_next(const rn_rows *rows, rn_rows_cursor *cursor, const rn_row 
     }
     return count;
 }
+
+/* --------------------------------------------------------------------------------- whole blocks */
+
+const rn_rows_block *rn_rows_block_next(const rn_rows *rows, const rn_rows_block *block)
+{
+    return block == NULL ? rows->first : block->next;
+}
+
+const char *rn_rows_block_read(const rn_rows_block *block, uint32_t *out_bytes)
+{
+    *out_bytes = block->used;
+    return rn_rows_block_bytes(block);
+}
+
+rn_rows_block *rn_rows_detach(rn_rows *rows)
+{
+    rn_rows_block *block = rows->first;
+    const char *at = rn_rows_block_bytes(block), *end = at + block->used;
+    const rn_row *walked[64];
+    while (at < end) {
+        rows->count -= rn_rows_walk(&at, end, walked, RN_COUNT(walked));
+    }
+    rows->first = block->next;
+    if (rows->first == NULL) {
+        rows->last = NULL;
+    }
+    return block;
+}
+
+/* Has it a block of the context of its own? */
+static bool lies_alone(const rn_rows_block *block)
+{
+    return sizeof *block + block->capacity > (size_t)RN_CHUNK_BYTES_MAX;
+}
+
+int64_t rn_rows_block_charged(const rn_rows_block *block)
+{
+    int64_t bytes = (int64_t)(sizeof *block + block->capacity);
+    return lies_alone(block) ? rn_block_round(bytes) : 0;
+}
+
+void rn_rows_block_free(rn_rows_block *block)
+{
+    if (lies_alone(block)) {
+        ration_context_free(block); /* what is alone in its block has a header, also in bumps */
+    }
+}
+
+/* ---------------------------------------------------------------------------------------- check */
 
 /* Does the variable value of this column lie inside the row? */
 static bool check_variable(const rn_layout *layout, const char *row, uint32_t bytes, uint32_t c)

@@ -37,6 +37,7 @@ typedef struct rn_rows {
     struct rn_rows_block *first, *last;
     int64_t count;
     int64_t max_row_bytes;
+    int64_t widest_bytes; /* row that was ever in it */
 } rn_rows;
 
 /* Opens an empty set of rows below `parent`. `layout` must outlive it. Errors: the limits'
@@ -51,6 +52,14 @@ void rn_rows_reset(rn_rows *rows);
  * Cost: nothing for fixed columns, else one pass over the strings and lists. */
 int64_t rn_rows_bound(const rn_rows *rows, const rn_batch *batch, const uint32_t *columns,
                       const uint16_t *picks, uint32_t count);
+/* How many of those rows, from the first on and at least one, an append can take so that it draws at
+ * most `up_to_bytes`; `*out_bytes` is what rn_rows_bound says for them. All of them when a row is
+ * too wide: the append says so. */
+uint32_t rn_rows_fit(const rn_rows *rows, const rn_batch *batch, const uint32_t *columns,
+                     const uint16_t *picks, uint32_t count, int64_t up_to_bytes,
+                     int64_t *out_bytes);
+/* Bytes of the largest block that rows of up to `row_bytes` are put into. */
+int64_t rn_rows_block_most(int64_t row_bytes);
 /* Appends rows picks[0..count) of the batch (picks NULL = 0..count), count <= RN_BATCH_ROWS_MAX;
  * `columns` maps layout column -> batch column (NULL = same). Writes where each went into out_rows
  * unless NULL. On failure the rows are as before. Errors: the limits' statuses, ROW_TOO_WIDE. */
@@ -60,6 +69,21 @@ RATION_NODISCARD ration_status rn_rows_append(rn_rows *rows, const rn_batch *bat
 /* Moves all rows of `from` to the end of `to` (same layout, same slot) without copying; `from` is
  * closed by it. */
 void rn_rows_move(rn_rows *to, rn_rows *from);
+
+/* The blocks, oldest first, for those who write them out: the rows of a block lie one behind the
+ * other. NULL = before the first, and behind the last. */
+typedef struct rn_rows_block rn_rows_block;
+const rn_rows_block *rn_rows_block_next(const rn_rows *rows, const rn_rows_block *block);
+const char *rn_rows_block_read(const rn_rows_block *block, uint32_t *out_bytes);
+/* Takes the oldest block, of which there is one, out of the set with its rows; rn_rows_block_free
+ * gives its memory back. */
+rn_rows_block *rn_rows_detach(rn_rows *rows);
+/* What that gives back: 0 for the first block of a set, which lies beside its context and goes with
+ * the next reset. */
+int64_t rn_rows_block_charged(const rn_rows_block *block);
+void rn_rows_block_free(rn_rows_block *block);
+/* Up to `capacity` rows from `*at` on, which stands before `end`; moves `*at` behind them. */
+uint32_t rn_rows_walk(const char **at, const char *end, const rn_row **out_rows, uint32_t capacity);
 
 /* Walks rows in the order they were appended. All zeros = the start. Stable while rows are
  * appended. */
@@ -76,12 +100,18 @@ bool rn_row_valid(const rn_layout *layout, const rn_row *row, uint32_t column);
 const void *rn_row_fixed(const rn_layout *layout, const rn_row *row, uint32_t column);
 /* A string that points into the row. */
 rn_string rn_row_string(const rn_layout *layout, const rn_row *row, uint32_t column);
+/* A string as it lies in a row, by offset when it is long, as one that points into the row. */
+rn_string rn_string_at(const void *row, const void *slot);
 /* <0, 0, >0 of one column of two rows of the same layout; nulls last. */
 int rn_row_compare(const rn_layout *layout, const rn_row *a, const rn_row *b, uint32_t column);
 /* Does the row equal row `index` of the batch in these columns? (layout column i against batch
  * column columns[i], i < count); null equals null. */
 bool rn_row_equals(const rn_layout *layout, const rn_row *row, const rn_batch *batch,
                    const uint32_t *columns, uint32_t count, uint32_t index);
+/* Are the first `count` columns of two rows equal, whatever else the layouts have? Null equals null.
+ */
+bool rn_row_same(const rn_layout *layout_a, const rn_row *a, const rn_layout *layout_b,
+                 const rn_row *b, uint32_t count);
 /* Reads one column of `count` rows into a vector of at least that many entries; strings and lists
  * point into the rows (lists of strings: into `lists`, a context the caller resets per batch; NULL
  * when the column is of no such type). A NULL row gives null. Errors: the limits' statuses, only

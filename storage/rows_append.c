@@ -8,14 +8,17 @@
  * 32 KiB and 64 KiB, each in a block of the context of its own. So a few rows cost 8 KiB, nothing
  * is larger than a block but for wide rows, and the bound is exact: it walks the same blocks. */
 #include "storage/rows_block.h"
+#include "storage/run.h"
 
 #define BLOCK_HEAD_BYTES ((uint32_t)sizeof(struct rn_rows_block))
 #define PAGE_BYTES 4096
 
-/* Sizes with the head, in the order in which they are taken; the last again and again. */
+/* Sizes with the head, in the order in which they are taken; the last again and again: written out
+ * as they are, they can be read back through a buffer of RN_RUN_BLOCK_BYTES. */
 static const uint32_t block_sizes[] = {8 * 1024 - RN_CONTEXT_FIRST_BYTES,
                                        32 * 1024 - RN_CONTEXT_ALONE_BYTES,
-                                       (uint32_t)RN_BLOCK_BYTES - RN_CONTEXT_ALONE_BYTES};
+                                       (uint32_t)RN_BLOCK_BYTES - RN_CONTEXT_ALONE_BYTES -
+                                           RN_RUN_HEAD_BYTES};
 
 #define HEAD_WORDS_MAX (((4 + RN_COLUMNS_MAX / 8) + 7) / 8)
 
@@ -195,25 +198,42 @@ static int64_t row_bytes_of(const append_work *work, uint32_t index)
     return work->layout->has_variable ? work->bytes[index] : work->layout->fixed_bytes;
 }
 
-int64_t rn_rows_bound(const rn_rows *rows, const rn_batch *batch, const uint32_t *columns,
-                      const uint16_t *picks, uint32_t count)
+int64_t rn_rows_block_most(int64_t row_bytes)
+{
+    uint32_t capacity = next_capacity(block_sizes[RN_COUNT(block_sizes) - 1], row_bytes);
+    return rn_round_up((int64_t)BLOCK_HEAD_BYTES + capacity + RN_CONTEXT_ALONE_BYTES, PAGE_BYTES);
+}
+
+uint32_t rn_rows_fit(const rn_rows *rows, const rn_batch *batch, const uint32_t *columns,
+                     const uint16_t *picks, uint32_t count, int64_t up_to_bytes, int64_t *out_bytes)
 {
     append_work work;
     start_work(&work, rows, batch, columns, picks, count);
+    *out_bytes = 0;
     if (work.widest > rows->max_row_bytes) {
-        return 0;
+        return count;
     }
     uint32_t capacity = rows->last == NULL ? 0 : rows->last->capacity;
     uint32_t room = rows->last == NULL ? 0 : capacity - rows->last->used;
-    int64_t bytes = 0;
     for (uint32_t placed = 0;;) {
         placed += rows_that_fit(&work, placed, room);
         if (placed == count) {
-            break;
+            return count;
         }
         room = capacity = next_capacity(capacity, row_bytes_of(&work, placed));
-        bytes += rn_context_bound_one(rows->context, BLOCK_HEAD_BYTES + (size_t)capacity);
+        int64_t bytes = rn_context_bound_one(rows->context, BLOCK_HEAD_BYTES + (size_t)capacity);
+        if (placed > 0 && *out_bytes + bytes > up_to_bytes) {
+            return placed;
+        }
+        *out_bytes += bytes;
     }
+}
+
+int64_t rn_rows_bound(const rn_rows *rows, const rn_batch *batch, const uint32_t *columns,
+                      const uint16_t *picks, uint32_t count)
+{
+    int64_t bytes;
+    (void)rn_rows_fit(rows, batch, columns, picks, count, INT64_MAX, &bytes);
     return bytes;
 }
 
@@ -416,6 +436,7 @@ ration_status rn_rows_append(rn_rows *rows, const rn_batch *batch, const uint32_
         write_column(&work, source_column(batch, columns, c), c);
     }
     rows->count += count;
+    rows->widest_bytes = RN_MAX(rows->widest_bytes, work.widest);
     if (out_rows != NULL) {
         memcpy(out_rows, work.rows, count * sizeof *out_rows);
     }

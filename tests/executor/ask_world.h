@@ -145,7 +145,7 @@ QUEUE_UNUSED static rn_reply ask_for(stage *made, const actor *self, int64_t byt
 QUEUE_UNUSED static void hold(stage *made, const actor *self, int64_t bytes, int64_t spillable)
 {
     ck_assert_int_eq(charge(self->slot, bytes), RATION_OK);
-    rn_ask_can_spill(self->query, spillable);
+    rn_ask_can_spill(self->slot, spillable);
     expect_asking(made);
 }
 
@@ -153,7 +153,7 @@ QUEUE_UNUSED static void hold(stage *made, const actor *self, int64_t bytes, int
 QUEUE_UNUSED static void give(stage *made, const actor *self, int64_t bytes)
 {
     release(self->slot, bytes);
-    rn_ask_can_spill(self->query, rn_load(&self->query->spillable_bytes) - bytes);
+    rn_ask_can_spill(self->slot, rn_load(&self->query->spillable_bytes) - bytes);
     rn_ask_gave(self->query);
     ck_assert(!is_asked(self));
     expect_asking(made);

@@ -94,7 +94,7 @@ START_TEST(test_ask__own_limit_is_its_own_affair)
     EXPECT_REFUSED(a, 101 * KIB, QUERY_LIMIT);
     EXPECT_REFUSED(a, 50 * KIB, QUERY_LIMIT);
     expect_undisturbed(&made);
-    rn_ask_can_spill(a->query, 40 * KIB);
+    rn_ask_can_spill(a->slot, 40 * KIB);
     rn_reply asked = ask_for(&made, a, 50 * KIB);
     ck_assert_int_eq(asked.answer, RN_ASK_SPILL);
     ck_assert_int_eq(asked.want_bytes, 10 * KIB);
@@ -240,7 +240,7 @@ START_TEST(test_ask__giver_that_waits_gives_first)
     hold(&made, c, 750 * KIB, 750 * KIB);
     EXPECT_ANSWER(a, 100 * KIB, WAIT);
     ck_assert_int_eq(rn_ask_wants(c->query), 350 * KIB);
-    rn_ask_can_spill(a->query, 450 * KIB); /* another worker of it */
+    rn_ask_can_spill(a->slot, 450 * KIB); /* another worker of it */
     EXPECT_ANSWER(b, 300 * KIB, WAIT);
     ck_assert_int_eq(rn_ask_wants(a->query), 50 * KIB);
     EXPECT_TICKET(a, AGAIN);
@@ -268,7 +268,7 @@ START_TEST(test_ask__giver_is_told_whatever_its_share)
     hold(&made, a, 350 * KIB, 0);
     hold(&made, c, 850 * KIB, 850 * KIB);
     EXPECT_ANSWER(a, 20 * KIB, WAIT);
-    rn_ask_can_spill(a->query, 350 * KIB);
+    rn_ask_can_spill(a->slot, 350 * KIB);
     EXPECT_ANSWER(b, 560 * KIB, WAIT);
     ck_assert(is_asked(a) && is_asked(c));
     close_query(&made, d); /* 400 instead of 300 each */

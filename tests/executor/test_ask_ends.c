@@ -135,7 +135,7 @@ START_TEST(test_ask__two_workers_answer_once)
     EXPECT_ANSWER(b, 100 * KIB, WAIT);
     EXPECT_ANSWER(&peer, 100 * KIB, WAIT);
     ck_assert_int_eq(rn_ask_wants(c->query), 200 * KIB);
-    rn_ask_can_spill(b->query, 600 * KIB);
+    rn_ask_can_spill(b->slot, 600 * KIB);
     EXPECT_ANSWER(a, 100 * KIB, WAIT);
     ck_assert(is_asked(b));
     EXPECT_TICKET(b, AGAIN);

@@ -56,7 +56,7 @@ static void publish(const play *it, int i)
     const actor *self = &it->made.actors[i];
     int64_t used = rn_slot_used(self->slot);
     /* As operators do, which have some buffers from the start. */
-    rn_ask_can_spill(self->query, habits[i] == CANNOT ? 0 : used + 1);
+    rn_ask_can_spill(self->slot, habits[i] == CANNOT ? 0 : used + 1);
 }
 
 static void open_player(play *it, int i)

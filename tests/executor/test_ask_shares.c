@@ -346,7 +346,7 @@ START_TEST(test_ask__giver_that_grew_before_it_gave)
     hold(&made, b, 500 * KIB, 0);
     hold(&made, c, 700 * KIB, 700 * KIB);
     EXPECT_ANSWER(b, 100 * KIB, WAIT);
-    rn_ask_can_spill(b->query, 500 * KIB);
+    rn_ask_can_spill(b->slot, 500 * KIB);
     EXPECT_ANSWER(a, 300 * KIB, WAIT);
     ck_assert(is_asked(b) && is_asked(c));
     give(&made, c, 100 * KIB); /* b was first: granted, and asked to give still */

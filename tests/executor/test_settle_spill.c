@@ -82,6 +82,11 @@ static ration_status hoard_next(rn_operator *op, const rn_batch **out_batch)
     return RATION_OK;
 }
 
+static rn_spillable hoard_spillable(const rn_operator *op)
+{
+    return (rn_spillable){.now_bytes = ration_context_bytes(op->context, true)};
+}
+
 static ration_status hoard_spill(rn_operator *op, int64_t want_bytes)
 {
     hoard_state *state = op->state;
@@ -104,7 +109,7 @@ static ration_status fail_to_spill(rn_operator *op, int64_t want_bytes)
         .name = name_, .sentence = "holds what it reads", .args_bytes = sizeof(hoard_args),        \
         .state_bytes = sizeof(hoard_state), .inputs_min = 1, .inputs_max = 1, .plan = hoard_plan,  \
         .explain = hoard_explain, .open = hoard_open, .bound = hoard_bound, .next = hoard_next,    \
-        .spill = spill_                                                                            \
+        .spillable = (spill_) == NULL ? NULL : hoard_spillable, .spill = spill_                    \
     }
 
 static const rn_operator_class hoard_class = HOARD("hoard", hoard_spill);
@@ -234,7 +239,7 @@ static ration_query *open_silent(rn_test_world *world, int64_t bytes)
     ck_assert_int_eq(ration_query_open(world->governor, &options, &query, NULL), RATION_OK);
     ck_assert_int_eq(ration_query_slot(query, &slot), RATION_OK);
     ck_assert_int_eq(ration_slot_try_charge(slot, bytes), RATION_OK);
-    rn_ask_can_spill(query, bytes);
+    rn_ask_can_spill(rn_slot_of(slot), bytes);
     return query;
 }
 
@@ -469,7 +474,7 @@ START_TEST(test_settle_spill__closed_execution_has_answered)
     rn_plan *plan = build(&world, "hoard", 100, 8);
     ration_query *other = open_silent(&world, 100 * KIB), *asker = open_silent(&world, 0);
     run self = {.world = &world, .plan = plan};
-    rn_ask_can_spill(other, 0);
+    rn_ask_can_spill(other->slots[0], 0);
     open_run(&self);
     ck_assert_int_eq(rn_execution_open(self.query, plan, false, &self.execution), RATION_OK);
     rn_store(&self.query->pool->asked_ns, 0); /* inactive: all it has is above its share */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
-#include "iterators/sorter.h"
 #include "tests/world.h"
 
 static const char all_kinds[] =
@@ -151,40 +150,6 @@ START_TEST(test_sort__sweep_and_faults)
 }
 END_TEST
 
-/* After the bound is charged ahead, adding must draw nothing more. */
-START_TEST(test_sorter__bound_is_true)
-{
-    rn_test_world world;
-    rn_test_open(&world, NULL, NULL);
-    rn_field field = {"i", {RN_INT64, 0, RN_LABEL_ANY}};
-    rn_schema schema = {1, &field};
-    rn_order order = {0, false};
-    rn_sorter sorter = {.context = NULL};
-    ck_assert_int_eq(rn_sorter_open(&schema, &order, 1, NULL, &world.slot->hot, 65536, &sorter),
-                     RATION_OK);
-    static int64_t values[RN_BATCH_ROWS_MAX];
-    static uint64_t keys[RN_BATCH_ROWS_MAX];
-    rn_column column = {field.type, values, NULL, NULL};
-    uint64_t state = 5;
-    for (int i = 0; i < 200; i++) {
-        rn_batch batch = {1 + (uint32_t)rn_random_below(&state, RN_BATCH_ROWS_MAX), 1, &column};
-        for (uint32_t row = 0; row < batch.rows; row++) {
-            values[row] = (int64_t)rn_random(&state);
-        }
-        rn_sorter_keys(&sorter, &batch, keys);
-        ck_assert_int_eq(
-            rn_slot_prepay(world.slot, rn_sorter_bound(&sorter, &batch, NULL, batch.rows)),
-            RATION_OK);
-        int64_t used = rn_slot_used(world.slot);
-        ck_assert_int_eq(rn_sorter_add(&sorter, &batch, keys, NULL, batch.rows), RATION_OK);
-        ck_assert_int_eq(rn_slot_used(world.slot), used);
-    }
-    rn_sorter_close(&sorter);
-    ck_assert_int_eq(rn_slot_prepay(world.slot, 0), RATION_OK);
-    rn_test_close(&world);
-}
-END_TEST
-
 int main(void)
 {
     const TTest *const tests[] = {
@@ -194,7 +159,6 @@ int main(void)
         test_sort__carries_lists,
         test_sort__bad_plans,
         test_sort__sweep_and_faults,
-        test_sorter__bound_is_true,
     };
     return support_run("sort", tests, RN_COUNT(tests));
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The sorter below sort and topk: random columns of every type with many ties, several keys in both
- * directions, more rows than a run holds. What comes out is every row once, each pair of neighbours
+ * directions, more rows than a run holds, spills at any time. What comes out is every row once, each pair of neighbours
  * in order by the values alone. */
 #include "iterators/sorter.h"
-#include "tests/storage/fixture.h"
+#include "tests/iterators/alone.h"
 
 #define ROWS 10000u
 
@@ -72,8 +72,31 @@ static void make_case(sorted_case *test, uint64_t *seed, int64_t *numbers)
     }
 }
 
+static rn_spillable spillable(const rn_operator *op)
+{
+    return (rn_spillable){rn_sorter_spillable(op->state), 0};
+}
+
+static ration_status spill(rn_operator *op, int64_t want_bytes)
+{
+    return rn_sorter_spill(op->state, want_bytes);
+}
+
+static const rn_operator_class sorter_class = {
+    .name = "sorter", .sentence = "sorts", .spillable = spillable, .spill = spill};
+
+/* Now and then, somebody asks for memory. */
+static void spill_sometimes(alone *by, uint64_t *seed, uint64_t one_in)
+{
+    if (one_in > 0 && rn_random_below(seed, one_in) == 0) {
+        int64_t want = rn_random_below(seed, 2) == 0 ? 1 : INT64_MAX;
+        ck_assert_int_eq(rn_execution_spill(&by->execution, want), RATION_OK);
+    }
+}
+
 /* The batch again and again, the rows numbered on; number % 1024 is its row in the batch. */
-static void add_rows(sorted_case *test, fixture *fix, rn_sorter *sorter, int64_t *numbers)
+static void add_rows(sorted_case *test, alone *by, rn_sorter *sorter, int64_t *numbers,
+                     uint64_t *seed, uint64_t one_in)
 {
     uint64_t keys[RN_BATCH_ROWS_MAX];
     for (uint32_t at = 0; at < ROWS; at += RN_BATCH_ROWS_MAX) {
@@ -82,27 +105,31 @@ static void add_rows(sorted_case *test, fixture *fix, rn_sorter *sorter, int64_t
         }
         test->made.batch.rows = RN_MIN(ROWS - at, RN_BATCH_ROWS_MAX);
         rn_sorter_keys(sorter, &test->made.batch, keys);
-        int64_t bound = rn_sorter_bound(sorter, &test->made.batch, NULL, test->made.batch.rows);
-        ck_assert_int_eq(rn_slot_prepay(fix->slot, bound), RATION_OK);
-        int64_t used = rn_slot_used(fix->slot);
         ck_assert_int_eq(
             rn_sorter_add(sorter, &test->made.batch, keys, NULL, test->made.batch.rows), RATION_OK);
-        ck_assert_int_eq(rn_slot_used(fix->slot), used);
+        spill_sometimes(by, seed, one_in);
     }
     for (uint32_t i = 0; i < RN_BATCH_ROWS_MAX; i++) {
         numbers[i] = i;
     }
 }
 
-static void check_output(const sorted_case *test, rn_sorter *sorter, uint64_t *seed)
+static void check_output(const sorted_case *test, alone *by, rn_sorter *sorter, uint64_t *seed,
+                         uint32_t wanted, uint64_t one_in)
 {
     static unsigned char seen[ROWS];
     const rn_row *rows[RN_BATCH_ROWS_MAX];
     int64_t before = -1, number;
     uint32_t count, total = 0;
     memset(seen, 0, sizeof seen);
-    while ((count = rn_sorter_next(
-                sorter, rows, 1 + (uint32_t)rn_random_below(seed, RN_BATCH_ROWS_MAX), NULL)) > 0) {
+    do {
+        ck_assert_int_eq(rn_sorter_rows(sorter, rows,
+                                        1 + (uint32_t)rn_random_below(seed, RN_BATCH_ROWS_MAX),
+                                        &count),
+                         RATION_OK);
+        if (sorter->layout.has_variable) { /* then they stay */
+            spill_sometimes(by, seed, one_in);
+        }
         for (uint32_t i = 0; i < count; i++, total++) {
             memcpy(&number, rn_row_fixed(&sorter->layout, rows[i], test->columns - 1), 8);
             ck_assert_uint_eq(seen[number], 0);
@@ -110,31 +137,66 @@ static void check_output(const sorted_case *test, rn_sorter *sorter, uint64_t *s
             ck_assert(before < 0 || compare_by_values(test, before, number) < 0);
             before = number;
         }
-    }
-    ck_assert_uint_eq(total, ROWS);
+        spill_sometimes(by, seed, one_in);
+    } while (count > 0);
+    ck_assert_uint_eq(total, wanted);
 }
 
+/* In memory, with a spill now and then, and with spills all the time. */
 START_TEST(test_sorter__orders_random_rows_by_every_type)
 {
     static sorted_case test;
     static int64_t numbers[RN_BATCH_ROWS_MAX];
+    static const uint64_t one_in[] = {0, 1, 2, 7, 40};
     uint64_t seed = sample_seed("sorter");
-    for (int round = 0; round < 40; round++) {
-        fixture fix;
-        rn_sorter sorter;
-        fixture_open(&fix, INT64_MAX);
+    for (int round = 0; round < 60; round++) {
+        static alone by;
+        static rn_sorter sorter;
+        alone_open(&by, &sorter_class, &sorter, 0);
         make_case(&test, &seed, numbers);
         rn_schema schema = {test.columns, test.fields};
-        ck_assert_int_eq(rn_sorter_open(&schema, test.order, test.order_count, fix.context,
-                                        &fix.slot->hot, 65536, &sorter),
-                         RATION_OK);
-        add_rows(&test, &fix, &sorter, numbers);
-        rn_sorter_finish(&sorter);
-        check_output(&test, &sorter, &seed);
+        uint64_t often = one_in[rn_random_below(&seed, RN_COUNT(one_in))];
+        int64_t wanted =
+            rn_random_below(&seed, 3) > 0 ? INT64_MAX : (int64_t)rn_random_below(&seed, 2 * ROWS);
+        ck_assert_int_eq(
+            rn_sorter_open(&by.op, &schema, test.order, test.order_count, wanted, &sorter),
+            RATION_OK);
+        add_rows(&test, &by, &sorter, numbers, &seed, often);
+        check_output(&test, &by, &sorter, &seed, (uint32_t)RN_MIN(wanted, (int64_t)ROWS), often);
         rn_sorter_close(&sorter);
         sample_close(&test.made);
-        fixture_close(&fix);
+        alone_close(&by);
     }
+}
+END_TEST
+
+/* A word that is smaller says that the row comes first, whatever columns are in it. */
+START_TEST(test_sorter__words_keep_the_order)
+{
+    static sorted_case test;
+    static int64_t numbers[RN_BATCH_ROWS_MAX];
+    static uint64_t words[RN_BATCH_ROWS_MAX];
+    uint64_t seed = sample_seed("words");
+    uint32_t packed = 0;
+    for (int round = 0; round < 300; round++) {
+        rn_sort_part parts[RN_SORT_PARTS_MAX];
+        rn_layout layout;
+        for (uint32_t i = 0; i < RN_BATCH_ROWS_MAX; i++) {
+            numbers[i] = i;
+        }
+        make_case(&test, &seed, numbers);
+        rn_layout_set(&layout, test.types, test.columns);
+        uint32_t count = rn_sort_plan(&layout, test.order, test.order_count, parts);
+        packed += count > 1;
+        rn_sort_words(parts, count, &test.made.batch, words);
+        for (int pair = 0; pair < 2000; pair++) {
+            uint32_t a = (uint32_t)rn_random_below(&seed, RN_BATCH_ROWS_MAX);
+            uint32_t b = (uint32_t)rn_random_below(&seed, RN_BATCH_ROWS_MAX);
+            ck_assert(words[a] >= words[b] || compare_by_values(&test, a, b) < 0);
+        }
+        sample_close(&test.made);
+    }
+    ck_assert_uint_gt(packed, 10);
 }
 END_TEST
 
@@ -170,31 +232,50 @@ START_TEST(test_sorter__keys_keep_order_and_value)
 }
 END_TEST
 
+/* What adding draws was settled for, and what is open draws what the minimum says. */
+START_TEST(test_sorter__open_bytes_are_exact)
+{
+    static alone by;
+    static rn_sorter sorter;
+    rn_field field = {"i", rn_type_of(RN_INT64)};
+    rn_schema schema = {1, &field};
+    rn_order order = {0, false};
+    alone_open(&by, &sorter_class, &sorter, 0);
+    int64_t before = ration_context_bytes(by.op.context, true);
+    ck_assert_int_eq(rn_sorter_open(&by.op, &schema, &order, 1, INT64_MAX, &sorter), RATION_OK);
+    ck_assert_int_eq(ration_context_bytes(by.op.context, true) - before, rn_sorter_open_bytes());
+    rn_sorter_close(&sorter);
+    alone_close(&by);
+}
+END_TEST
+
 START_TEST(test_sorter__nothing_in_nothing_out)
 {
+    static alone by;
+    static rn_sorter sorter;
     rn_field field = {"i", rn_type_of(RN_INT64)};
     rn_schema schema = {1, &field};
     rn_order order = {0, false};
     const rn_row *rows[1];
-    rn_sorter sorter;
-    fixture fix;
-    fixture_open(&fix, INT64_MAX);
-    ck_assert_int_eq(
-        rn_sorter_open(&schema, &order, 1, fix.context, &fix.slot->hot, 65536, &sorter), RATION_OK);
-    rn_sorter_finish(&sorter);
-    ck_assert_uint_eq(rn_sorter_next(&sorter, rows, 1, NULL), 0);
-    ck_assert_uint_eq(rn_sorter_next(&sorter, rows, 1, NULL), 0);
+    uint32_t count;
+    alone_open(&by, &sorter_class, &sorter, 0);
+    ck_assert_int_eq(rn_sorter_open(&by.op, &schema, &order, 1, INT64_MAX, &sorter), RATION_OK);
+    ck_assert_int_eq(rn_sorter_spillable(&sorter), 0);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(rn_sorter_rows(&sorter, rows, 1, &count), RATION_OK);
+        ck_assert_uint_eq(count, 0);
+    }
     rn_sorter_close(&sorter);
     rn_sorter_close(&sorter);
-    fixture_close(&fix);
+    alone_close(&by);
 }
 END_TEST
 
 int main(void)
 {
     const TTest *const tests[] = {
-        test_sorter__orders_random_rows_by_every_type,
-        test_sorter__keys_keep_order_and_value,
+        test_sorter__orders_random_rows_by_every_type, test_sorter__words_keep_the_order,
+        test_sorter__keys_keep_order_and_value,        test_sorter__open_bytes_are_exact,
         test_sorter__nothing_in_nothing_out,
     };
     return support_run("sorter", tests, RN_COUNT(tests));

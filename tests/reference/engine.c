@@ -263,7 +263,7 @@ bool engine_close(engine *with, rn_text *problem)
 
 /* ---- plans ---- */
 
-static bool match_schema(const rn_schema *there, const naive_schema *schema, rn_text *problem)
+bool engine_match_schema(const rn_schema *there, const naive_schema *schema, rn_text *problem)
 {
     for (uint32_t c = 0; c < schema->count && c < there->count; c++) {
         naive_type type = take_type(there->fields[c].type);
@@ -281,7 +281,7 @@ static bool match_schema(const rn_schema *there, const naive_schema *schema, rn_
     return there->count == schema->count;
 }
 
-static void take_batch(rn_arena *arena, const random_graph *model, const rn_batch *batch,
+void engine_take_batch(rn_arena *arena, const random_graph *model, const rn_batch *batch,
                        naive_table *table)
 {
     for (uint32_t r = 0; r < batch->rows; r++) {
@@ -305,7 +305,7 @@ static ration_status pull_rows(const engine *with, rn_arena *arena, ration_query
     do {
         status = rn_execution_next(execution, &batch);
         if (status == RATION_OK) {
-            take_batch(arena, with->model, batch, table);
+            engine_take_batch(arena, with->model, batch, table);
         }
     } while (status == RATION_OK && batch->rows > 0);
     rn_execution_close(execution);
@@ -370,7 +370,7 @@ engine_answer engine_run(engine *with, rn_arena *arena, const char *yaml, size_t
             rn_plan_build(&file, NULL, NULL, with->graph, rn_operator_classes(), &plan, &error);
         if (answer.status == RATION_OK) {
             answer.built = true;
-            answer.sound = match_schema(&plan->root->output, schema, &text);
+            answer.sound = engine_match_schema(&plan->root->output, schema, &text);
             if (answer.sound) {
                 run_query(with, arena, plan, limit_bytes, &answer, &text);
             }

@@ -35,4 +35,9 @@ typedef struct engine_answer {
 engine_answer engine_run(engine *with, rn_arena *arena, const char *yaml, size_t length,
                          const naive_schema *schema, int64_t limit_bytes);
 
+/* For whoever runs plans himself: are the columns as expected; a batch's rows, boxed. */
+bool engine_match_schema(const rn_schema *there, const naive_schema *schema, rn_text *problem);
+void engine_take_batch(rn_arena *arena, const random_graph *model, const rn_batch *batch,
+                       naive_table *table);
+
 #endif

@@ -66,6 +66,7 @@ begin "tools/deps names what is missing, and where it cannot install gives up wi
 run env DEPS_SYSTEM=none PKG_CONFIG_LIBDIR="$scratch" PKG_CONFIG_PATH= tools/deps build
 expect_code 5
 expect_err "library yaml-0.1 (Debian: libyaml-dev)"
+expect_err "library libxxhash (Debian: libxxhash-dev)"
 expect_err "library check (Debian: check)"
 
 begin "tools/deps asks for spin and g++ for the tests, not for the build"

@@ -68,6 +68,9 @@ found "example looks inside" docs/examples/a.c:2 "includes public headers only"
 
 plant executor/a.c <<<'#include <yaml.h>'
 found "second yaml.h" executor/a.c:2 "only config/yaml.c includes yaml.h"
+
+plant storage/a.c <<<'#include <xxhash.h>'
+found "second xxhash.h" storage/a.c:2 "only storage/run.c includes xxhash.h"
 plant memory/a.c <<<'#include <hwloc.h>'
 found "hwloc.h" memory/a.c:2 "hwloc.h"
 plant memory/a.c <<<'static const char *path = "/proc/meminfo";'

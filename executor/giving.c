@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who writes out what a query was asked for: its own worker, at a settle or when it leaves, or,
+ * when nobody is inside of it, whoever waits for it.
+ *
+ * An idle query is taken as a whole: all its slots that have a spiller go from IDLE to TAKEN, one
+ * after the other under the ledger's lock, or none does. While they are taken the query cannot be
+ * closed, its slots cannot be returned, and its workers wait in rn_slot_enter. The taker owns the
+ * slots; he is inside of his own query meanwhile, whose lock nobody waits for, so there is no cycle.
+ *
+ *   1. A query with want_bytes != 0 has a worker inside, who answers at its next settle or when it
+ *      leaves, or all its workers see want_bytes when they leave, or somebody who waits finds it
+ *      idle before he sleeps: both sides write their word before they read the other's, with one
+ *      order for all (seq_cst). So nobody sleeps on a query that cannot answer.
+ *   2. TAKEN is left under query->lock, and who closes a query passes that lock once more after he
+ *      is back inside: then the taker has let go.
+ */
+#include "executor/giving.h"
+
+#include "executor/ask.h"
+
+rn_presence rn_query_presence(const ration_query *query)
+{
+    rn_presence found = RN_NOBODY_SPILLS;
+    rn_walk walk;
+    for (rn_slot *slot = rn_walk_first(&walk, query->pool); slot != NULL && found != RN_INSIDE;
+         slot = rn_walk_next(&walk)) {
+        if (slot->spiller != NULL) {
+            found = rn_load(&slot->run) == RN_RUN_IDLE ? RN_AWAY : RN_INSIDE;
+        }
+    }
+    return found;
+}
+
+void rn_ask_can_spill(rn_slot *slot, int64_t bytes)
+{
+    rn_fetch_add(&rn_slot_query(slot)->spillable_bytes, bytes - slot->spillable_bytes);
+    slot->spillable_bytes = bytes;
+}
+
+void ration_slot_register_spill(ration_slot *slot, const ration_spiller *spiller)
+{
+    rn_slot *self = rn_slot_of(slot);
+    rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(self));
+    rn_ledger_lock(ledger);
+    self->spiller = spiller;
+    rn_ledger_unlock(ledger);
+    rn_ask_can_spill(self, spiller == NULL ? 0 : RN_MAX(spiller->spillable(spiller->state), 0));
+}
+
+/* Also of a slot that is taken, by whoever took it. */
+static ration_status spill(rn_slot *slot, int64_t want_bytes)
+{
+    const ration_spiller *spiller = slot->spiller;
+    ration_status status = spiller->spill(spiller->state, want_bytes);
+    bool more = status == RATION_OK;
+    rn_ask_can_spill(slot, more ? RN_MAX(spiller->spillable(spiller->state), 0) : 0);
+    return status;
+}
+
+ration_status rn_give(rn_slot *slot, int64_t want_bytes)
+{
+    ration_status status = slot->spiller == NULL ? RATION_OK : spill(slot, want_bytes);
+    rn_ask_gave(rn_slot_query(slot));
+    return status;
+}
+
+/* ---------------------------------------------------------------------------- idle and taken */
+
+/* Of one query. */
+typedef struct taken {
+    ration_query *query;
+    rn_slot *slots[RN_QUERY_SLOTS_MAX + 1];
+    size_t count;
+} taken;
+
+static void put_back(const taken *held)
+{
+    pthread_mutex_lock(&held->query->lock);
+    for (size_t i = 0; i < held->count; i++) {
+        rn_store_release(&held->slots[i]->run, RN_RUN_IDLE);
+    }
+    pthread_cond_broadcast(&held->query->run_free);
+    pthread_mutex_unlock(&held->query->lock);
+}
+
+/* Takes the query if nobody is inside and there is something to call. Under the ledger's lock. */
+static bool take(ration_query *query, taken *held)
+{
+    *held = (taken){.query = query};
+    bool idle = true;
+    rn_walk walk;
+    for (rn_slot *slot = rn_walk_first(&walk, query->pool); slot != NULL && idle;
+         slot = rn_walk_next(&walk)) {
+        if (slot->spiller == NULL) {
+            continue;
+        }
+        int64_t expected = RN_RUN_IDLE;
+        idle = held->count < RN_COUNT(held->slots) && rn_load_seq_cst(&slot->run) == RN_RUN_IDLE &&
+               rn_compare_swap(&slot->run, &expected, RN_RUN_TAKEN);
+        if (idle) {
+            held->slots[held->count++] = slot;
+        }
+    }
+    if (!idle && held->count > 0) {
+        put_back(held);
+    }
+    return idle && held->count > 0;
+}
+
+static bool take_idle_giver(ration_governor *governor, taken *held)
+{
+    bool found = false;
+    rn_ledger_lock(governor->ledger);
+    for (ration_pool *pool = governor->queries; pool != NULL && !found;
+         pool = rn_pool_next(pool, governor->queries)) {
+        ration_query *query = (ration_query *)rn_pool_owner(pool);
+        found = query != NULL && rn_load(&query->want_bytes) != 0 && take(query, held);
+    }
+    rn_ledger_unlock(governor->ledger);
+    return found;
+}
+
+static void reclaim(const taken *held)
+{
+    ration_query *query = held->query;
+    int64_t want = rn_load(&query->want_bytes);
+    for (size_t i = 0; i < held->count && want > 0; i++) {
+        rn_slot *slot = held->slots[i];
+        int64_t before = rn_slot_used(slot);
+        int64_t owner = rn_slot_borrow(slot);
+        ration_status status = spill(slot, want);
+        rn_slot_hand_back(slot, owner);
+        if (status != RATION_OK) {
+            (void)rn_query_fail(query, slot, "reclaim", status, NULL);
+        }
+        want -= before - rn_slot_used(slot);
+    }
+    rn_ask_gave(query);
+    put_back(held);
+}
+
+void rn_reclaim_idle(ration_governor *governor)
+{
+    taken held;
+    while (take_idle_giver(governor, &held)) {
+        reclaim(&held);
+    }
+}
+
+void rn_slot_enter_slow(rn_slot *slot)
+{
+    ration_query *query = rn_slot_query(slot);
+    int64_t found = rn_load_acquire(&slot->run);
+    while (found != RN_RUN_INSIDE) {
+        pthread_mutex_lock(&query->lock);
+        while (rn_load_acquire(&slot->run) == RN_RUN_TAKEN) {
+            pthread_cond_wait(&query->run_free, &query->lock);
+        }
+        pthread_mutex_unlock(&query->lock);
+        found = RN_RUN_IDLE;
+        found = rn_compare_swap(&slot->run, &found, RN_RUN_INSIDE) ? RN_RUN_INSIDE : found;
+    }
+}
+
+void rn_slot_leave_slow(rn_slot *slot)
+{
+    ration_query *query = rn_slot_query(slot);
+    int64_t want;
+    while (slot->spiller != NULL && (want = rn_load_seq_cst(&query->want_bytes)) != 0) {
+        int64_t idle = RN_RUN_IDLE;
+        if (!rn_compare_swap(&slot->run, &idle, RN_RUN_INSIDE)) {
+            return; /* whoever took it answers */
+        }
+        ration_status status = rn_give(slot, want);
+        if (status != RATION_OK) {
+            (void)rn_query_fail(query, slot, "leave", status, NULL);
+        }
+        rn_exchange_seq_cst(&slot->run, RN_RUN_IDLE);
+    }
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The published minimum of every operator: enough, and not much more than enough.
+ *
+ * For each operator a plan that holds far more than the minimum when it may. It must complete under
+ * a query limit of the plan's minimum, with the same rows. Then the limits below are searched for
+ * the least that passes when nothing is claimed at open (the operators' classes are copied, without
+ * minimums): what is published may be above it by what rows up to max_row_bytes need and those of
+ * the plan do not.
+ *
+ *     test_minimum             compares with tests/iterators/minimums.golden (release builds)
+ *     test_minimum --write     writes it */
+#include "iterators/keys.h"
+#include "iterators/registry.h"
+#include "tests/iterators/people.h"
+#include "tests/world.h"
+
+#define GOLDEN "tests/iterators/minimums.golden"
+#define STEP_BYTES (4 * 1024)
+#define LEAVES 40000
+
+typedef struct minimum_case {
+    const char *operator_; /* as it is called in the table */
+    const char *plan;
+    bool holds; /* more than its minimum, unlimited */
+} minimum_case;
+
+#define NARROW(rows)                                                                               \
+    "- range: { rows: " #rows ", columns: { k: { random: int64, min: 0, max: 999999 }, "           \
+    "i: sequence } }\n"
+#define WIDE                                                                                       \
+    "- range: { rows: 64, columns: { i: sequence, s: { random: string, width: 60000 } } }\n"
+#define STRINGS                                                                                    \
+    "- range: { rows: 20000, columns: { k: { random: int64, min: 0, max: 99 }, "                   \
+    "s: { random: string, width: 100 } } }\n"
+#define NODES "- scan: { label: Node, as: a }\n"
+
+static const minimum_case cases[] = {
+    {"scan", NODES, false},
+    {"range", NARROW(40000), false},
+    {"range, wide rows", WIDE, false},
+    {"filter", NARROW(40000) "- filter: k < 500000 and (i > 7 or k > 3)\n", false},
+    {"project", NARROW(40000) "- project: { '*': all, j: k + i * 2 }\n", false},
+    {"limit", NARROW(40000) "- limit: 30000\n", false},
+    {"skip", NARROW(40000) "- skip: 30\n", false},
+    {"union",
+     NARROW(9000) "- union: { with: [ { range: { rows: 9000, columns: { a: sequence, "
+                  "b: sequence } } } ] }\n",
+     false},
+    {"expand", NODES "- expand: { from: a, edge: edge, to: b, as: e }\n", false},
+    {"expand, 3 hops",
+     NODES "- expand: { from: a, edge: edge, to: b, hops: 3, direction: both }\n"
+           "- limit: 20000\n",
+     false},
+    {"exists", NODES "- exists: { from: a, edge: edge }\n", false},
+    {"not_exists", NODES "- not_exists: { from: a, edge: edge }\n", false},
+    {"shortest_path",
+     "- scan: { label: Node, id: [0, 7], as: a }\n"
+     "- shortest_path: { from: a, to: b, edge: edge, direction: both, length: d }\n",
+     true},
+    {"shortest_path, bound",
+     "- scan: { label: Node, id: [0, 7], as: a }\n"
+     "- expand: { from: a, edge: edge, direction: both, to: b }\n"
+     "- shortest_path: { from: b, to: a, edge: edge, direction: in, length: d }\n",
+     false},
+    {"unwind",
+     STRINGS "- aggregate: { by: [k], compute: { l: collect(s) } }\n"
+             "- unwind: { list: l, as: t }\n",
+     true},
+    {"collect", NARROW(40000) "- collect: all\n", true},
+    {"collect, strings", STRINGS "- collect: all\n", true},
+    {"collect, wide rows", WIDE "- collect: all\n", true},
+    {"sort", NARROW(40000) "- sort: [k, i]\n", true},
+    {"sort, wide rows", WIDE "- sort: [s]\n", true},
+    {"topk", NARROW(40000) "- topk: { order: [k, i], rows: 20000 }\n", true},
+    {"distinct", NARROW(40000) "- distinct: [k]\n", true},
+    {"aggregate", NARROW(40000) "- aggregate: { by: [k], compute: { n: count(), s: sum(i) } }\n",
+     true},
+    {"aggregate, collect", STRINGS "- aggregate: { by: [k], compute: { l: collect(s) } }\n", true},
+    {"join",
+     NARROW(40000) "- join: { on: { i: j }, with: [ { range: { rows: 40000, columns: { "
+                   "j: sequence, x: sequence } } } ] }\n",
+     true},
+};
+
+static bool writing;
+
+/* ---- one run */
+
+static void open_world(rn_test_world *world)
+{
+    size_t capacity = 100 + (size_t)LEAVES * 16;
+    char *text = malloc(capacity), *at = text;
+    ck_assert_ptr_nonnull(text);
+    at += sprintf(at, "--- star.txt\n");
+    for (int i = 1; i <= LEAVES; i++) {
+        at += sprintf(at, "0 %d\n", i);
+    }
+    rn_test_open(world, NULL, text);
+    free(text);
+}
+
+/* What a run gave, in any order. */
+typedef struct run_sum {
+    ration_status status;
+    int64_t rows;
+    uint64_t hash;
+} run_sum;
+
+static void add_batch(const rn_batch *batch, run_sum *sum)
+{
+    static uint64_t hashes[RN_BATCH_ROWS_MAX];
+    uint32_t columns[RN_COLUMNS_MAX], count = 0;
+    for (uint32_t c = 0; c < batch->column_count; c++) {
+        if (batch->columns[c].type.kind != RN_LIST) { /* a list in any order is the same */
+            columns[count++] = c;
+        }
+    }
+    rn_keys_hash(batch, columns, count, hashes);
+    for (uint32_t i = 0; i < batch->rows; i++) {
+        sum->hash += hashes[i];
+    }
+    sum->rows += batch->rows;
+}
+
+static run_sum run_plan(rn_test_world *world, const rn_plan *plan, int64_t limit_bytes)
+{
+    ration_query_options options = {.size = sizeof options, .limit_bytes = limit_bytes};
+    run_sum sum = {RATION_OK, 0, 0};
+    ration_query *query;
+    rn_execution *execution;
+    sum.status = ration_query_open(world->governor, &options, &query, NULL);
+    if (sum.status != RATION_OK) {
+        return sum;
+    }
+    sum.status = rn_execution_open(query, plan, false, &execution);
+    if (sum.status == RATION_OK) {
+        const rn_batch *batch;
+        do {
+            sum.status = rn_execution_next(execution, &batch);
+            if (sum.status == RATION_OK) {
+                add_batch(batch, &sum);
+            }
+        } while (sum.status == RATION_OK && batch->rows > 0);
+        rn_execution_close(execution);
+    }
+    ration_query_close(query);
+    ck_assert_msg(sum.status == RATION_OK || sum.status == RATION_QUERY_LIMIT ||
+                      sum.status == RATION_MINIMUM_ABOVE_LIMIT,
+                  "%s", ration_status_name(sum.status));
+    return sum;
+}
+
+typedef struct built_plan {
+    rn_plan_file file;
+    rn_plan *plan;
+} built_plan;
+
+static void build(rn_test_world *world, const char *steps, const rn_operator_class *const *classes,
+                  built_plan *built)
+{
+    static const rn_parameters none = {0, NULL};
+    char text[2000];
+    ration_error error;
+    snprintf(text, sizeof text, "pipeline:\n%s", steps);
+    support_ok(rn_plan_file_parse("plan.yaml", text, strlen(text), &built->file, &error), &error);
+    support_ok(
+        rn_plan_build(&built->file, NULL, &none, world->graph, classes, &built->plan, &error),
+        &error);
+}
+
+static void forget(built_plan *built)
+{
+    rn_plan_close(built->plan);
+    rn_plan_file_close(&built->file);
+}
+
+/* ---- enough, and the least */
+
+static int64_t published_bytes(const rn_test_world *world, const rn_plan *plan)
+{
+    const ration_limits *limits = &world->governor->limits;
+    rn_sizes sizes = {(uint32_t)RN_MIN((int64_t)RN_BATCH_ROWS_MAX, limits->check_interval),
+                      limits->max_row_bytes};
+    return rn_plan_minimum(plan, &sizes);
+}
+
+static bool passes(rn_test_world *world, const rn_plan *plan, int64_t limit_bytes,
+                   const run_sum *wanted)
+{
+    run_sum sum = run_plan(world, plan, limit_bytes);
+    if (sum.status == RATION_OK) {
+        ck_assert_int_eq(sum.rows, wanted->rows);
+        ck_assert_uint_eq(sum.hash, wanted->hash);
+    }
+    return sum.status == RATION_OK;
+}
+
+/* The least limit, a multiple of STEP_BYTES, from which on the plan passes without a claim. */
+static int64_t search_least(rn_test_world *world, const char *steps, int64_t passing,
+                            const run_sum *wanted)
+{
+    static rn_operator_class copies[64];
+    static const rn_operator_class *classes[65];
+    built_plan built;
+    uint32_t count = 0;
+    for (; rn_operator_classes()[count] != NULL; count++) {
+        copies[count] = *rn_operator_classes()[count];
+        copies[count].minimum = NULL;
+        classes[count] = &copies[count];
+    }
+    classes[count] = NULL;
+    build(world, steps, classes, &built);
+    int64_t failing = 0;
+    passing = rn_round_up(passing, STEP_BYTES);
+    while (passing - failing > STEP_BYTES) {
+        int64_t middle = rn_round_up((failing + passing) / 2, STEP_BYTES);
+        middle = RN_MIN(middle, passing - STEP_BYTES);
+        *(passes(world, built.plan, middle, wanted) ? &passing : &failing) = middle;
+    }
+    forget(&built);
+    return passing;
+}
+
+typedef struct figures {
+    int64_t published, least;
+} figures;
+
+static figures measure(rn_test_world *world, const minimum_case *at)
+{
+    built_plan built;
+    figures found;
+    build(world, at->plan, rn_operator_classes(), &built);
+    run_sum wanted = run_plan(world, built.plan, 0);
+    ck_assert_int_eq(wanted.status, RATION_OK);
+    ck_assert_int_gt(wanted.rows, 0);
+    found.published = published_bytes(world, built.plan);
+    ck_assert_msg(passes(world, built.plan, found.published, &wanted),
+                  "%s does not pass under its minimum of %lld", at->operator_,
+                  (long long)found.published);
+    found.least = search_least(world, at->plan, found.published, &wanted);
+    forget(&built);
+    printf("%-24s %6lld %6lld\n", at->operator_, (long long)found.published / 1024,
+           (long long)found.least / 1024);
+    return found;
+}
+
+/* ---- the golden file */
+
+/* Checked builds put something around every allocation: their figures are others. */
+#if defined(RATION_CHECKED) || defined(RATION_UNGOVERNED)
+#define COMPARED false
+#else
+#define COMPARED true
+#endif
+
+static void put_figures(rn_text *text, const minimum_case *at, const figures *found)
+{
+    rn_text_format(text, "%-24s %6lld %6lld\n", at->operator_, (long long)found->published / 1024,
+                   (long long)found->least / 1024);
+}
+
+static void compare_with_golden(const rn_text *text)
+{
+    static char golden[16384];
+    if (writing) {
+        FILE *file = fopen(support_path(GOLDEN), "w");
+        ck_assert_ptr_nonnull(file);
+        fputs(text->bytes, file);
+        ck_assert_int_eq(fclose(file), 0);
+        return;
+    }
+    if (!COMPARED) {
+        return;
+    }
+    FILE *file = fopen(support_path(GOLDEN), "r");
+    ck_assert_msg(file != NULL, "%s is missing: run with --write", GOLDEN);
+    golden[fread(golden, 1, sizeof golden - 1, file)] = '\0';
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_str_eq(text->bytes, golden);
+}
+
+START_TEST(test_minimum__is_enough_and_needed)
+{
+    static char bytes[16384];
+    rn_text text = rn_text_over(bytes, sizeof bytes);
+    rn_test_world world;
+    open_world(&world);
+    rn_text_put(&text, "# KiB of one query: the plan's published minimum, the least limit that "
+                       "passed\n");
+    for (size_t i = 0; i < RN_COUNT(cases); i++) {
+        figures found = measure(&world, &cases[i]);
+        put_figures(&text, &cases[i], &found);
+    }
+    rn_test_close(&world);
+    compare_with_golden(&text);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    const TTest *const tests[] = {test_minimum__is_enough_and_needed};
+    writing = argc > 1 && strcmp(argv[1], "--write") == 0;
+    return support_run("minimum", tests, RN_COUNT(tests));
+}
