@@ -44,6 +44,7 @@ typedef struct spill_result {
     uint64_t hash;   /* of the rows as a multiset */
     int64_t sorted;  /* 0 = a row came before one that is less in the ordered columns */
     int64_t wall_ns; /* open to close */
+    int64_t cpu_ns;  /* of the process meanwhile */
     int64_t start_bytes, peak_bytes; /* resident: before anything is loaded, and at most */
     int64_t limit_bytes;             /* of `queries`: what the shape may hold */
     int64_t minimum_bytes;           /* what it would have needed; 0 = the limit was enough */
@@ -70,6 +71,8 @@ void spill_fold_batch(spill_fold *fold, const rn_batch *batch);
 
 /* ---- parts/spill_result.c */
 
+/* Processor time of the process. */
+int64_t spill_cpu_ns(void);
 /* One line of key=value. */
 void spill_result_put(const spill_result *result);
 bool spill_result_get(const char *line, spill_result *out_result);

@@ -109,7 +109,7 @@ ration_status rn_yaml_expect(const rn_yaml_file *file, const rn_yaml *node, rn_y
     return refuse_value(file, node, error, hints[kind], kinds[kind]);
 }
 
-/* "did you mean 'x'?", or all names. */
+/* "did you mean 'x'?", or all names, as many as there is room for. */
 static void put_suggestion(rn_text *text, const char *word, const char *const *names, size_t count)
 {
     const char *nearest = rn_nearest(word, names, count);
@@ -117,8 +117,14 @@ static void put_suggestion(rn_text *text, const char *word, const char *const *n
         rn_text_format(text, "did you mean '%s'?", nearest);
         return;
     }
+    static const char more[] = ", ...";
     rn_text_put(text, "known: ");
     for (size_t i = 0; i < count; i++) {
+        size_t last = i + 1 < count ? sizeof(more) : 1;
+        if (text->length + strlen(", ") + strlen(names[i]) + last > text->capacity) {
+            rn_text_put(text, more);
+            return;
+        }
         rn_text_format(text, "%s%s", i > 0 ? ", " : "", names[i]);
     }
 }

@@ -82,7 +82,7 @@ static ration_pool *find_stop(const ration_query *query)
 {
     const ration_query *before = query->governor->first_turn;
     for (; before != NULL && before != query; before = before->turn_next) {
-        bool earlier = query->waits_turn || precedes(before, query);
+        bool earlier = query->waits_turn || before->priority >= query->priority;
         if (earlier && before->stopped_at != NULL &&
             rn_pool_is_below(query->pool, before->stopped_at)) {
             return before->stopped_at;

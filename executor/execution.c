@@ -200,10 +200,10 @@ static ration_status claim_minimum(rn_execution *execution)
 
 static void return_minimum(const rn_execution *execution)
 {
-    ration_pool *pool = execution->worker.query->pool;
-    rn_no no;
-    int64_t rest = rn_load(&pool->claim) - execution->claimed_bytes;
-    (void)rn_always(execution->claimed_bytes == 0 || rn_pool_try_claim(pool, rest, &no));
+    ration_query *query = execution->worker.query;
+    int64_t rest = rn_load(&query->pool->claim) - execution->claimed_bytes;
+    (void)rn_always(execution->claimed_bytes == 0 ||
+                    ration_query_claim(query, rest, "plan") == RATION_OK);
 }
 
 static int64_t count_all_spillable(void *state)

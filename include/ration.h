@@ -154,13 +154,13 @@ typedef struct ration_limits {
     int64_t check_interval; /* rows between two settles of a guard, and rows of a batch at most */
     int64_t check_bytes;    /* bytes between two settles of a guard */
     bool enable_system_monitor;    /* read and validated; not acted upon yet */
-    char spill_directory[256];     /* absolute, without ".." */
-    bool spill_allow_memory;       /* also on a file system that is memory itself */
     int64_t spill_bytes_max;       /* written out by all queries together; 0 = no quota */
     int64_t spill_query_bytes_max; /* per query; 0 = no quota of its own */
     int64_t spill_free_bytes_min;  /* stays free on that file system */
+    bool spill_allow_memory;       /* also on a file system that is memory itself */
     int64_t admission_queue_max;   /* queries that may wait for their minimum */
     int64_t admission_wait_ms_max; /* longest that they wait for it */
+    char spill_directory[256];     /* absolute, without ".." */
     int64_t group_count;
     ration_group groups[RATION_GROUPS_MAX]; /* the first group_count; names are unique */
 } ration_limits;

@@ -227,3 +227,18 @@ ration_status rn_held_spill(rn_held *held, int64_t want_bytes)
     }
     return RATION_OK;
 }
+
+static int64_t count_spillable(void *state)
+{
+    return rn_held_spillable(state).now_bytes;
+}
+
+static ration_status spill_some(void *state, int64_t want_bytes)
+{
+    return rn_held_spill(state, want_bytes);
+}
+
+ration_spiller rn_held_spiller(rn_held *held)
+{
+    return (ration_spiller){held, count_spillable, spill_some};
+}

@@ -96,6 +96,10 @@ rn_spillable rn_held_spillable(const rn_held *held);
  * Errors: SPILL_*; the rows are all there. */
 RATION_NODISCARD ration_status rn_held_spill(rn_held *held, int64_t want_bytes);
 
+/* The two as what a host registers for its slot (ration_slot_register_spill), so that a result that is
+ * held between two calls gives way too. Lives as long as the held set. */
+ration_spiller rn_held_spiller(rn_held *held);
+
 /* Starts reading from the first row of a set that is complete; the scan's memory is below `parent`.
  * A scan that `consumes` is the only one and reads once. Errors: the limits' statuses, NO_MEMORY. */
 RATION_NODISCARD ration_status rn_held_scan_open(rn_held *held, ration_context *parent,

@@ -28,8 +28,6 @@
 #include "iterators/join.h"
 #include "iterators/registry.h"
 
-#define ALL_SHARDS ((UINT64_C(1) << RN_GROUP_SHARDS) - 1)
-
 /* ----------------------------------------------------------------------------------------- open */
 
 static ration_status open_evaluators(rn_operator *op, rn_join_state *state)
@@ -90,44 +88,6 @@ static void join_close(rn_operator *op)
     rn_join_side_close(&state->probe);
 }
 
-static rn_minimum join_minimum(const rn_plan_node *node, const rn_sizes *sizes)
-{
-    const rn_join_args *args = node->args;
-    const rn_schema *input = &node->inputs[0]->output, *other = &node->inputs[1]->output;
-    uint32_t rows = sizes->batch_rows;
-    rn_type types[RN_COLUMNS_MAX];
-    rn_layout layout;
-    rn_draft draft;
-    for (uint32_t i = 0; i < args->build_held_count; i++) {
-        types[i] = other->fields[args->build_held[i]].type;
-    }
-    types[args->build_held_count] = rn_type_of(RN_EDGE);
-    rn_layout_set(&layout, types, args->build_held_count + 1);
-    uint32_t payload = args->build_held_count - args->key_count;
-    rn_minimum_open(node, &draft);
-    for (int i = 0; i < 4; i++) {
-        rn_minimum_array(&draft, rows, sizeof(uint16_t));
-    }
-    rn_minimum_array(&draft, rows, sizeof(rn_row *));
-    rn_minimum_array(&draft, args->key_count, sizeof(rn_evaluator *));
-    for (uint32_t i = 0; i < args->key_count; i++) {
-        if (args->expressions[i] != NULL) {
-            rn_minimum_evaluator(&draft, args->expressions[i], rows);
-        }
-    }
-    rn_minimum_picker(&draft, input->count, rows);
-    rn_join_side_draft(&draft, input->count + args->expression_count, args->probe_held_count, true,
-                       sizes);
-    rn_join_side_draft(&draft, other->count, args->build_held_count, rn_join_gives_columns(args),
-                       sizes);
-    rn_minimum_reader(&draft, &layout, args->key_count, payload, sizes);
-    int64_t lists = rn_minimum_lists(&layout, args->key_count, payload, sizes->max_row_bytes);
-    int64_t side = rn_join_side_minimum(sizes);
-    int64_t filling = draft.bytes + lists + side;
-    int64_t merging = filling + side + rn_join_merge_minimum(node, sizes);
-    return (rn_minimum){filling, RN_MAX(filling + side, merging)};
-}
-
 /* -------------------------------------------------------------------------------------- spilling */
 
 /* Of the shards of `mask`. */
@@ -144,22 +104,35 @@ static int64_t count_bytes(const rn_join_side *side, uint64_t mask)
 static uint64_t held_back(const rn_join_state *state)
 {
     uint32_t pinned = rn_join_pinned(state);
-    return state->lent ? ALL_SHARDS : pinned < RN_GROUP_SHARDS ? UINT64_C(1) << pinned : 0;
+    return state->lent ? RN_JOIN_ALL_SHARDS : pinned < RN_GROUP_SHARDS ? UINT64_C(1) << pinned : 0;
+}
+
+/* Of the rows that are being merged from memory. */
+static int64_t count_merged(const rn_merge *merge, const rn_join_side *side)
+{
+    return rn_merge_has_memory(merge) && rn_runs_room(&side->runs)
+               ? count_bytes(side, RN_JOIN_ALL_SHARDS)
+               : 0;
 }
 
 static rn_spillable join_spillable(const rn_operator *op)
 {
     const rn_join_state *state = op->state;
+    const rn_join_side *build = &state->build, *probe = &state->probe;
     rn_spillable spillable = {0, 0};
-    if (state->phase <= RN_JOIN_PROBING && state->build.opened &&
-        rn_runs_room(&state->build.runs)) {
-        uint64_t back = held_back(state);
-        spillable.now_bytes = count_bytes(&state->build, ALL_SHARDS & ~back);
-        spillable.later_bytes = count_bytes(&state->build, back);
+    if (state->phase == RN_JOIN_MERGING) {
+        int64_t bytes =
+            count_merged(&state->merge.build, build) + count_merged(&state->merge.probe, probe);
+        *(state->lent ? &spillable.later_bytes : &spillable.now_bytes) = bytes;
+        return spillable;
     }
-    if (state->phase == RN_JOIN_PROBING && state->probe.opened &&
-        rn_runs_room(&state->probe.runs)) {
-        spillable.now_bytes += count_bytes(&state->probe, ALL_SHARDS);
+    if (build->opened && rn_runs_room(&build->runs)) {
+        uint64_t back = held_back(state);
+        spillable.now_bytes = count_bytes(build, RN_JOIN_ALL_SHARDS & ~back);
+        spillable.later_bytes = count_bytes(build, back);
+    }
+    if (probe->opened && rn_runs_room(&probe->runs)) {
+        spillable.now_bytes += count_bytes(probe, RN_JOIN_ALL_SHARDS);
     }
     return spillable;
 }
@@ -199,13 +172,13 @@ static ration_status spill_probing(rn_operator *op, int64_t want_bytes)
             return RATION_OK;
         }
     }
-    int64_t probe_bytes = count_bytes(probe, ALL_SHARDS);
+    int64_t probe_bytes = count_bytes(probe, RN_JOIN_ALL_SHARDS);
     if (probe->opened) {
-        RN_TRY(write_shards(op, probe, ALL_SHARDS, &want_bytes));
+        RN_TRY(write_shards(op, probe, RN_JOIN_ALL_SHARDS, &want_bytes));
     }
-    int64_t kept_bytes = count_bytes(build, ALL_SHARDS);
+    int64_t kept_bytes = count_bytes(build, RN_JOIN_ALL_SHARDS);
     if (want_bytes > 0 || probe_bytes < kept_bytes / 8) {
-        uint64_t mask = choose_shards(build, ALL_SHARDS & ~back, want_bytes);
+        uint64_t mask = choose_shards(build, RN_JOIN_ALL_SHARDS & ~back, want_bytes);
         RN_TRY(write_shards(op, build, mask, &want_bytes));
     }
     if (want_bytes > 0 && count_bytes(build, back) > 0) {
@@ -214,25 +187,38 @@ static ration_status spill_probing(rn_operator *op, int64_t want_bytes)
     return RATION_OK;
 }
 
+static ration_status spill_building(rn_operator *op, int64_t want_bytes)
+{
+    rn_join_side *build = &((rn_join_state *)op->state)->build;
+    uint64_t mask = rn_runs_full(&build->runs)
+                        ? RN_JOIN_ALL_SHARDS
+                        : choose_shards(build, RN_JOIN_ALL_SHARDS, want_bytes);
+    return build->opened ? write_shards(op, build, mask, &want_bytes) : RATION_OK;
+}
+
 static ration_status join_spill(rn_operator *op, int64_t want_bytes)
 {
     rn_join_state *state = op->state;
-    rn_join_side *build = &state->build;
-    if (state->phase == RN_JOIN_PROBING) {
+    switch (state->phase) {
+    case RN_JOIN_BUILDING:
+        return spill_building(op, want_bytes);
+    case RN_JOIN_PROBING:
         return spill_probing(op, want_bytes);
-    }
-    if (state->phase == RN_JOIN_BUILDING && build->opened) {
-        uint64_t mask = rn_runs_full(&build->runs)
-                            ? ALL_SHARDS
-                            : choose_shards(build, ALL_SHARDS, want_bytes);
-        return write_shards(op, build, mask, &want_bytes);
+    case RN_JOIN_MERGING:
+        if (state->lent) {
+            state->owed_bytes = RN_MAX(state->owed_bytes, want_bytes);
+            return RATION_OK;
+        }
+        return rn_join_merge_write(op);
+    case RN_JOIN_ENDED:
+        break;
     }
     return RATION_OK;
 }
 
 /* ------------------------------------------------------------------------------------------ next */
 
-/* Gives what was asked for while it could not be given. */
+/* Nobody uses the batch before any more: gives what was asked for while somebody did. */
 static ration_status give_owed(rn_operator *op)
 {
     rn_join_state *state = op->state;
@@ -251,7 +237,6 @@ static ration_status probe_next(rn_operator *op)
     const rn_join_args *args = op->node->args;
     rn_join_state *state = op->state;
     uint32_t rows;
-    RN_TRY(give_owed(op));
     RN_TRY(rn_join_probe(op, &rows));
     op->batch.rows = rows;
     if (rows == 0) {
@@ -266,11 +251,22 @@ static ration_status probe_next(rn_operator *op)
                               op->batch.columns + state->input->column_count);
 }
 
+static ration_status merge_next(rn_operator *op)
+{
+    rn_join_state *state = op->state;
+    RN_TRY(rn_join_merge_next(op));
+    if (op->batch.rows == 0) {
+        state->phase = RN_JOIN_ENDED;
+    }
+    return RATION_OK;
+}
+
 static ration_status join_next(rn_operator *op, const rn_batch **out_batch)
 {
     rn_join_state *state = op->state;
     *out_batch = &op->batch;
     op->batch.rows = 0;
+    RN_TRY(give_owed(op));
     if (state->phase == RN_JOIN_BUILDING) {
         RN_TRY(rn_join_build(op));
         state->phase = RN_JOIN_PROBING;
@@ -280,12 +276,13 @@ static ration_status join_next(rn_operator *op, const rn_batch **out_batch)
         if (op->batch.rows > 0) {
             return RATION_OK;
         }
-        state->phase = state->probe.opened ? RN_JOIN_MERGING : RN_JOIN_ENDED;
         if (state->probe.opened) {
             RN_TRY(rn_join_merge_open(op));
+        } else {
+            state->phase = RN_JOIN_ENDED;
         }
     }
-    return state->phase == RN_JOIN_MERGING ? rn_join_merge_next(op) : RATION_OK;
+    return state->phase == RN_JOIN_MERGING ? merge_next(op) : RATION_OK;
 }
 
 const rn_operator_class rn_join_class = {
@@ -299,7 +296,7 @@ const rn_operator_class rn_join_class = {
     .explain = rn_join_explain,
     .open = join_open,
     .next = join_next,
-    .minimum = join_minimum,
+    .minimum = rn_join_minimum,
     .spillable = join_spillable,
     .spill = join_spill,
     .close = join_close,

@@ -7,7 +7,9 @@
  *     join_side.c     rows of one side held by key, written out by shard
  *     join_probe.c    the build side taken in, the probe side streamed past it
  *     join_spilled.c  what was written out of both sides, merged
- *     join_group.c    the build rows of one word, in memory or in a run of their own */
+ *     join_group.c    the rows of one word in memory
+ *     join_nested.c   one word whose build rows do not fit there
+ *     join_minimum.c  the least bytes it works with */
 #ifndef RATION_JOIN_H
 #define RATION_JOIN_H
 
@@ -55,6 +57,8 @@ static inline bool rn_join_gives_alone(const rn_join_args *args, bool matched)
 
 /* -------------------------------------------------------------------------------------- one side */
 
+#define RN_JOIN_ALL_SHARDS ((UINT64_C(1) << RN_GROUP_SHARDS) - 1)
+
 typedef struct rn_join_side {
     rn_groups groups;
     rn_runs runs;
@@ -74,20 +78,23 @@ RATION_NODISCARD ration_status rn_join_side_set(rn_operator *op, const rn_schema
                                                 uint32_t key_count, const uint32_t *held,
                                                 uint32_t held_count, bool linked,
                                                 rn_join_side *out_side);
-/* Groups and runs: draws what rn_join_side_minimum says. `types` of the batch's columns. */
-RATION_NODISCARD ration_status rn_join_side_open(rn_operator *op, const rn_type *types,
-                                                 rn_join_side *side);
-int64_t rn_join_side_minimum(const rn_sizes *sizes);
-/* What rn_join_side_set allocates for so many columns, on paper. */
+/* What it allocates of the operator's context, on paper, for an input of `columns`. */
 void rn_join_side_draft(rn_draft *draft, uint32_t columns, uint32_t held_count, bool linked,
                         const rn_sizes *sizes);
-/* Looks rows picks[0..count) of the batch up and settles for holding them. When op->spills is
- * another afterwards, it is to be done again. */
-RATION_NODISCARD ration_status rn_join_side_settle(rn_operator *op, rn_join_side *side,
-                                                   const uint16_t *picks, uint32_t count);
-/* Holds them. `room`: one entry per row. Errors: ROW_TOO_WIDE. */
-RATION_NODISCARD ration_status rn_join_side_hold(rn_join_side *side, const uint16_t *picks,
-                                                 uint32_t count, const rn_row **room);
+/* Groups and runs. `types` of the batch's columns. */
+RATION_NODISCARD ration_status rn_join_side_open(rn_operator *op, const rn_type *types,
+                                                 rn_join_side *side);
+/* What that allocates of the operator's context; rn_groups_shards_bytes come on top. */
+void rn_join_side_open_draft(rn_draft *draft, const rn_sizes *sizes);
+
+#define RN_JOIN_PART_BYTES ((int64_t)(4 * RN_BLOCK_BYTES)) /* taken in at a time */
+
+/* Holds rows picks[0..count) of the batch, part by part. Settles: what was found in either side may
+ * be gone afterwards. `room`: one entry per row. Errors: ROW_TOO_WIDE, the limits' statuses,
+ * SPILL_*; the query has been told. */
+RATION_NODISCARD ration_status rn_join_side_take(rn_operator *op, rn_join_side *side,
+                                                 const uint16_t *picks, uint32_t count,
+                                                 const rn_row **room);
 /* The row behind this one in the list of its key; NULL = the last. */
 static inline const rn_row *rn_join_link(const rn_join_side *side, const rn_row *row)
 {
@@ -95,11 +102,22 @@ static inline const rn_row *rn_join_link(const rn_join_side *side, const rn_row 
     memcpy(&link, rn_row_fixed(&side->groups.layout, row, side->held_count - 1), sizeof link);
     return (const rn_row *)(uintptr_t)link;
 }
+/* The rows of shards in memory in the order of the word: what is written out, or merged from where
+ * they are. */
+typedef struct rn_join_source {
+    const rn_join_side *side;
+    rn_groups_source heads;
+    const rn_row *next; /* of the key in hand */
+    uint64_t word;
+} rn_join_source;
+void rn_join_source_set(rn_join_source *source, rn_join_side *side, uint64_t mask);
+/* rn_merge_memory.next */
+bool rn_join_source_next(void *state, uint64_t *out_word, const rn_row **out_row);
 /* Writes the shards of `mask` that have rows into one run and forgets them. */
 RATION_NODISCARD ration_status rn_join_side_write(rn_operator *op, rn_join_side *side,
                                                   uint64_t mask);
-/* Gives rows and tables back; what was written out stays. */
-void rn_join_side_empty(rn_join_side *side);
+/* Gives rows and tables of the shards back; what was written out stays. */
+void rn_join_side_forget(rn_join_side *side, uint64_t mask);
 void rn_join_side_close(rn_join_side *side);
 
 /* --------------------------------------------------------------------------- one word's build rows */
@@ -132,11 +150,16 @@ int64_t rn_join_group_bound(int64_t widest_bytes);
 void rn_join_group_close(rn_join_group *group);
 /* No rows; all blocks but the first are given back. */
 void rn_join_group_clear(rn_join_group *group);
-/* Will adding the row copy all there are, and settle? */
-bool rn_join_group_grows(const rn_join_group *group, const rn_row *row);
-/* Adds a row, a copy of it once rows are copied. `*out_added` is false when there is no room. */
-RATION_NODISCARD ration_status rn_join_group_add(rn_join_group *group, const rn_row *row,
-                                                 bool *out_added);
+/* Will room for such a row be made by copying all there are, and settling? */
+bool rn_join_group_grows(const rn_join_group *group, int64_t row_bytes);
+/* Makes room for one more row; false = there is none. Settles when it grows, so a row in memory may
+ * be elsewhere afterwards. */
+RATION_NODISCARD ration_status rn_join_group_room(rn_join_group *group, int64_t row_bytes,
+                                                  bool *out_room);
+/* Adds a row, a copy of it once rows are copied. */
+void rn_join_group_add(rn_join_group *group, const rn_row *row);
+/* Is there one with its key? */
+bool rn_join_group_knows(const rn_join_group *group, const rn_row *row);
 /* Copies the rows that lie elsewhere; from then on all that are added. Cannot fail. */
 void rn_join_group_copy(rn_join_group *group);
 
@@ -160,6 +183,7 @@ typedef struct rn_join_nested {
 typedef struct rn_join_merge {
     ration_context *context; /* owned: reader, arrays */
     rn_merge build, probe;
+    rn_join_source build_source, probe_source; /* of them, what is in memory */
     bool build_used, probe_used; /* the row in hand is done with */
     rn_join_group group;         /* rows of `word` */
     uint64_t word;
@@ -200,8 +224,9 @@ typedef struct rn_join_state {
     bool started;         /* match belongs to it */
     uint64_t spills;      /* op->spills that list and matches know of */
     /* What spill must know. */
-    bool lent;          /* the batch given out refers to rows held */
-    int64_t owed_bytes; /* was asked for while it could not be given */
+    bool lent;           /* the batch given out refers to rows held */
+    int64_t owed_bytes;  /* was asked for while it could not be given */
+    int64_t given_bytes; /* of held rows with strings or lists in the batch to give */
     rn_join_merge merge;
 } rn_join_state;
 
@@ -216,7 +241,16 @@ uint32_t rn_join_pinned(const rn_join_state *state);
 RATION_NODISCARD ration_status rn_join_merge_open(rn_operator *op);
 RATION_NODISCARD ration_status rn_join_merge_next(rn_operator *op);
 void rn_join_merge_close(rn_operator *op);
-int64_t rn_join_merge_minimum(const rn_plan_node *node, const rn_sizes *sizes);
+/* What is in memory of either side, written out; nothing of it is referred to. */
+RATION_NODISCARD ration_status rn_join_merge_write(rn_operator *op);
+/* The least it works with, besides what was opened before. */
+int64_t rn_join_merge_minimum(const rn_layout *layout, int64_t widest_bytes,
+                              const rn_sizes *sizes);
+
+/* join_minimum.c */
+rn_minimum rn_join_minimum(const rn_plan_node *node, const rn_sizes *sizes);
+/* What opening the probe side draws, once everything else is open. */
+int64_t rn_join_probe_bound(const rn_plan_node *node, const rn_sizes *sizes);
 
 #define RN_JOIN_STEPS_MAX 8192u /* between two settles */
 
@@ -235,9 +269,25 @@ RATION_NODISCARD static inline ration_status rn_join_advance(rn_merge *merge, bo
     }
     return RATION_OK;
 }
+/* Has the batch room for one more row? */
+static inline bool rn_join_has_room(const rn_operator *op, uint32_t count)
+{
+    const rn_join_state *state = op->state;
+    return count < op->worker->batch_rows && state->given_bytes < RN_BATCH_BYTES_MAX;
+}
+static inline void rn_join_count(rn_join_state *state, const rn_join_side *side, const rn_row *row)
+{
+    if (side->groups.layout.has_variable) {
+        state->given_bytes += rn_row_bytes(row);
+    }
+}
 static inline void rn_join_give(rn_join_state *state, const rn_row *probe, const rn_row *build,
                                 uint32_t *count)
 {
+    rn_join_count(state, &state->probe, probe);
+    if (build != NULL) {
+        rn_join_count(state, &state->build, build);
+    }
     state->merge.probe_rows[*count] = probe;
     state->matches[(*count)++] = build;
 }

@@ -4,8 +4,8 @@
  * them; copied only when the merge reads its next block before the word is over, or when they do not
  * fit there.
  *
- *     rn_join_group_open -> (rn_join_group_clear -> rn_join_group_add ... -> rn_join_group_copy)*
- *                        -> rn_join_group_close
+ *     rn_join_group_open -> (rn_join_group_clear -> (rn_join_group_room -> rn_join_group_add)*
+ *                        -> rn_join_group_copy)* -> rn_join_group_close
  *
  * Invariants
  *   1. `copied` or all rows together are at most base_bytes: so copying them needs no room but the
@@ -72,7 +72,7 @@ ration_status rn_join_group_open(rn_operator *op, const rn_layout *layout, uint3
     if (out_group->rows == NULL || out_group->first == NULL) {
         return ration_context_status(group.base);
     }
-    out_group->last = out_group->first;
+    rn_join_group_clear(out_group);
     return RATION_OK;
 }
 
@@ -86,8 +86,8 @@ void rn_join_group_clear(rn_join_group *group)
 {
     if (group->last != group->first) {
         ration_context_reset(group->more);
-        group->last = group->first;
     }
+    group->last = group->first;
     group->first->used = 0;
     group->more_bytes = 0;
     group->count = 0;
@@ -120,19 +120,25 @@ void rn_join_group_copy(rn_join_group *group)
     group->copied = true;
 }
 
-bool rn_join_group_grows(const rn_join_group *group, const rn_row *row)
+bool rn_join_group_grows(const rn_join_group *group, int64_t row_bytes)
 {
-    int64_t bytes = rn_row_bytes(row);
-    return group->copied ? group->last->capacity - group->last->used < bytes
-                         : group->bytes + bytes > group->base_bytes;
+    return group->copied ? group->last->capacity - group->last->used < row_bytes
+                         : group->bytes + row_bytes > group->base_bytes;
 }
 
-/* One more block for a row of `row_bytes`, when there is one without asking anybody for it. */
-static ration_status add_block(rn_join_group *group, int64_t row_bytes, bool *out_added)
+ration_status rn_join_group_room(rn_join_group *group, int64_t row_bytes, bool *out_room)
 {
     int64_t capacity = block_capacity(row_bytes), granted;
     int64_t bound = rn_context_bound_one(group->more, (size_t)(HEAD_BYTES + capacity));
-    *out_added = false;
+    *out_room = group->count < RN_JOIN_GROUP_ROWS;
+    if (!*out_room || !rn_join_group_grows(group, row_bytes)) {
+        return RATION_OK;
+    }
+    rn_join_group_copy(group);
+    if (!rn_join_group_grows(group, row_bytes)) {
+        return RATION_OK;
+    }
+    *out_room = false;
     if (group->more_bytes + capacity > RN_JOIN_GROUP_BYTES) {
         return RATION_OK;
     }
@@ -147,11 +153,11 @@ static ration_status add_block(rn_join_group *group, int64_t row_bytes, bool *ou
     group->last->next = block;
     group->last = block;
     group->more_bytes += capacity;
-    *out_added = true;
+    *out_room = true;
     return RATION_OK;
 }
 
-static bool is_known(const rn_join_group *group, const rn_row *row)
+bool rn_join_group_knows(const rn_join_group *group, const rn_row *row)
 {
     bool known = false;
     for (uint32_t i = 0; i < group->count && !known; i++) {
@@ -160,26 +166,12 @@ static bool is_known(const rn_join_group *group, const rn_row *row)
     return known;
 }
 
-ration_status rn_join_group_add(rn_join_group *group, const rn_row *row, bool *out_added)
+void rn_join_group_add(rn_join_group *group, const rn_row *row)
 {
-    *out_added = true;
-    if (group->distinct && is_known(group, row)) {
-        return RATION_OK;
-    }
-    bool full = group->count == RN_JOIN_GROUP_ROWS;
-    if (!full && rn_join_group_grows(group, row)) {
-        rn_join_group_copy(group);
-        if (rn_join_group_grows(group, row)) {
-            RN_TRY(add_block(group, rn_row_bytes(row), out_added));
-        }
-    }
-    *out_added &= !full;
-    if (*out_added) {
-        group->uniform = group->uniform && (group->count == 0 ||
-                                            rn_row_same(group->layout, row, group->layout,
-                                                        group->rows[0], group->key_count));
-        group->bytes += rn_row_bytes(row);
-        group->rows[group->count++] = group->copied ? copy_row(group, row) : row;
-    }
-    return RATION_OK;
+    group->uniform =
+        group->uniform &&
+        (group->count == 0 ||
+         rn_row_same(group->layout, row, group->layout, group->rows[0], group->key_count));
+    group->bytes += rn_row_bytes(row);
+    group->rows[group->count++] = group->copied ? copy_row(group, row) : row;
 }

@@ -110,7 +110,7 @@ static ration_status load_rows(rn_operator *op)
 {
     rn_join_merge *merge = merge_of(op);
     rn_join_nested *nested = &merge->nested;
-    bool added = true, pause = false;
+    bool room, pause = false;
     rn_join_group_clear(&merge->group);
     rn_join_group_copy(&merge->group);
     for (;;) {
@@ -119,10 +119,11 @@ static ration_status load_rows(rn_operator *op)
         if (nested->last) {
             break;
         }
-        RN_TRY(rn_join_group_add(&merge->group, merge->probe.row, &added));
-        if (!added) {
+        RN_TRY(rn_join_group_room(&merge->group, rn_row_bytes(merge->probe.row), &room));
+        if (!room) {
             break;
         }
+        rn_join_group_add(&merge->group, merge->probe.row);
         merge->probe_used = true;
     }
     memset(nested->matched, 0, merge->group.count);
@@ -133,14 +134,15 @@ static ration_status load_rows(rn_operator *op)
 }
 
 /* Pairs the build row in hand with the group. */
-static void match_build(const rn_join_args *args, rn_join_state *state, uint32_t capacity,
-                        uint32_t *count)
+static void match_build(const rn_operator *op, uint32_t *count)
 {
+    const rn_join_args *args = op->node->args;
+    rn_join_state *state = op->state;
     rn_join_merge *merge = &state->merge;
     rn_join_nested *nested = &merge->nested;
     const rn_join_group *group = &merge->group;
     bool pairs = rn_join_gives_columns(args);
-    while (nested->at < group->count && *count < capacity) {
+    while (nested->at < group->count && rn_join_has_room(op, *count)) {
         const rn_row *probe = group->rows[nested->at];
         bool same = (group->uniform && nested->at > 0) ||
                     rn_row_same(group->layout, probe, &state->build.groups.layout,
@@ -162,11 +164,10 @@ static void match_build(const rn_join_args *args, rn_join_state *state, uint32_t
 
 static ration_status scan_run(rn_operator *op, uint32_t *count, bool *out_pause)
 {
-    rn_join_state *state = op->state;
-    rn_join_merge *merge = &state->merge;
+    rn_join_merge *merge = merge_of(op);
     rn_join_nested *nested = &merge->nested;
     rn_row_run_reader *reader = &nested->reader;
-    while (*count < op->worker->batch_rows && merge->steps < RN_JOIN_STEPS_MAX) {
+    while (rn_join_has_room(op, *count) && merge->steps < RN_JOIN_STEPS_MAX) {
         if (nested->used) {
             *out_pause = *count > 0 && rn_row_run_turns(reader);
             if (*out_pause) {
@@ -180,7 +181,7 @@ static ration_status scan_run(rn_operator *op, uint32_t *count, bool *out_pause)
             return RATION_OK;
         }
         uint32_t at = nested->at;
-        match_build(op->node->args, state, op->worker->batch_rows, count);
+        match_build(op, count);
         merge->steps += nested->at > at ? nested->at - at : merge->group.count - at;
     }
     return RATION_OK;
@@ -191,7 +192,7 @@ static void give_alone(const rn_operator *op, uint32_t *count)
     rn_join_state *state = op->state;
     rn_join_merge *merge = &state->merge;
     rn_join_nested *nested = &merge->nested;
-    for (; nested->at < merge->group.count && *count < op->worker->batch_rows; nested->at++) {
+    for (; nested->at < merge->group.count && rn_join_has_room(op, *count); nested->at++) {
         if (rn_join_gives_alone(op->node->args, nested->matched[nested->at])) {
             rn_join_give(state, merge->group.rows[nested->at], NULL, count);
         }

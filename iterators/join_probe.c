@@ -16,7 +16,6 @@
 #include "iterators/evaluation.h"
 #include "iterators/join.h"
 #include "iterators/keys.h"
-#include "iterators/wide.h"
 
 /* Before a side may take more: there must be room for its runs. */
 static ration_status narrow_side(rn_join_side *side)
@@ -32,7 +31,6 @@ ration_status rn_join_build(rn_operator *op)
     rn_join_side *side = &state->build;
     for (;;) {
         const rn_batch *input;
-        uint64_t spills;
         RN_TRY(narrow_side(side));
         RN_TRY(rn_next(op, op->inputs[1], &input));
         if (input->rows == 0) {
@@ -42,14 +40,7 @@ ration_status rn_join_build(rn_operator *op)
         side->batch.rows = input->rows;
         uint32_t count =
             rn_keys_present(&side->batch, side->keys, side->key_count, state->present);
-        do {
-            spills = op->spills;
-            RN_TRY(rn_join_side_settle(op, side, state->present, count));
-        } while (op->spills != spills);
-        ration_status status = rn_join_side_hold(side, state->present, count, state->matches);
-        if (status != RATION_OK) {
-            return rn_append_failed(op, status);
-        }
+        RN_TRY(rn_join_side_take(op, side, state->present, count, state->matches));
     }
 }
 
@@ -71,19 +62,19 @@ static ration_status open_probe_side(rn_operator *op)
     for (uint32_t i = 0; i < build->key_count; i++) {
         types[probe->keys[i]] = build->groups.layout.types[i];
     }
-    RN_TRY(rn_settle(op, 0, rn_join_side_minimum(&sizes)));
+    RN_TRY(rn_settle(op, 0, rn_join_probe_bound(op->node, &sizes)));
     return rn_join_side_open(op, types, probe);
 }
 
-/* Divides the rows not yet begun: those whose shard was written out are added to `aside`, the others
- * become the list; `present` keeps those of it that have a key. */
-static uint32_t divide_rows(rn_join_state *state, uint32_t aside, uint32_t *out_present)
+/* Divides the rows not yet begun: those whose shard was written out go aside, the others become the
+ * list; `present` keeps those of it that have a key. */
+static uint32_t divide_rows(rn_join_state *state, uint32_t *out_present)
 {
     rn_join_side *probe = &state->probe;
     const uint64_t *hashes = state->build.groups.hashes;
     uint32_t with_key =
         rn_keys_present(&probe->batch, probe->keys, probe->key_count, state->present);
-    uint32_t listed = 0, next = 0, present = 0;
+    uint32_t listed = 0, aside = 0, next = 0, present = 0;
     for (uint32_t at = state->at; at < state->count; at++) {
         uint32_t row = state->list == NULL ? at : state->list[at];
         while (next < with_key && state->present[next] < row) {
@@ -107,25 +98,20 @@ static uint32_t divide_rows(rn_join_state *state, uint32_t aside, uint32_t *out_
     return aside;
 }
 
-/* Holds the rows not yet begun that cannot be joined now; `*out_present` of the others have a key. */
+/* Holds the rows not yet begun that cannot be joined now; `*out_present` of the others have a key.
+ * While that settles, more shards may be written out. */
 static ration_status put_aside(rn_operator *op, uint32_t *out_present)
 {
     rn_join_state *state = op->state;
-    uint32_t aside = 0;
     do {
         state->spills = op->spills;
-        aside = divide_rows(state, aside, out_present);
+        uint32_t aside = divide_rows(state, out_present);
         if (aside > 0) {
             RN_TRY(open_probe_side(op));
-            RN_TRY(rn_join_side_settle(op, &state->probe, state->aside, aside));
+            RN_TRY(rn_join_side_take(op, &state->probe, state->aside, aside, state->matches));
         }
     } while (op->spills != state->spills);
-    if (aside == 0) {
-        return RATION_OK;
-    }
-    ration_status status =
-        rn_join_side_hold(&state->probe, state->aside, aside, state->matches);
-    return status == RATION_OK ? RATION_OK : rn_append_failed(op, status);
+    return RATION_OK;
 }
 
 /* ---------------------------------------------------------------------------------------- probing */
@@ -194,10 +180,12 @@ static uint32_t pick_by_match(rn_join_state *state, bool wanted)
 
 /* The next pairs of probe row and build row, up to a batch. Memory that is owed ends it where no row
  * is in hand. */
-static uint32_t pair_rows(rn_join_state *state, bool keep_unmatched, uint32_t capacity)
+static uint32_t pair_rows(const rn_operator *op, rn_join_state *state)
 {
+    bool keep_unmatched = ((const rn_join_args *)op->node->args)->type == RN_JOIN_LEFT;
     uint32_t count = 0;
-    while (state->at < state->count && count < capacity) {
+    state->given_bytes = 0;
+    while (state->at < state->count && rn_join_has_room(op, count)) {
         uint32_t row = row_at(state, state->at);
         if (!state->started) {
             if (RN_UNLIKELY(state->owed_bytes > 0) && count > 0) {
@@ -210,7 +198,8 @@ static uint32_t pair_rows(rn_join_state *state, bool keep_unmatched, uint32_t ca
                 state->matches[count++] = NULL;
             }
         }
-        for (; state->match != NULL && count < capacity; count++) {
+        for (; state->match != NULL && rn_join_has_room(op, count); count++) {
+            rn_join_count(state, &state->build, state->match);
             state->picks[count] = (uint16_t)row;
             state->matches[count] = state->match;
             state->match = rn_join_link(&state->build, state->match);
@@ -248,7 +237,7 @@ ration_status rn_join_probe(rn_operator *op, uint32_t *out_rows)
             }
         }
         count = rn_join_gives_columns(args)
-                    ? pair_rows(state, args->type == RN_JOIN_LEFT, op->worker->batch_rows)
+                    ? pair_rows(op, state)
                     : pick_by_match(state, args->type == RN_JOIN_SEMI);
     } while (count == 0);
     *out_rows = count;

@@ -3,8 +3,8 @@
  * One side of a join: rows held by key, and written out by shard.
  *
  *     rn_join_side_set -> rn_join_side_open
- *         -> per batch: rn_join_side_settle until nothing was spilled by it -> rn_join_side_hold
- *         -> rn_join_side_write when memory is wanted -> rn_join_side_empty -> rn_join_side_close
+ *         -> per batch: rn_join_side_take
+ *         -> rn_join_side_write when memory is wanted -> rn_join_side_forget -> rn_join_side_close
  *
  * Rows with equal keys hang in one list behind the first of them, through a column of links at the
  * end of the row: the table has one entry per key, however often it occurs. Semi and anti need no
@@ -19,6 +19,7 @@
  *      knows.
  *   2. Every row of a shard outside `spilled` is in memory. */
 #include "iterators/join.h"
+#include "iterators/wide.h"
 
 /* The link of a new row: the same zero for every row. */
 static ration_status set_link_column(rn_operator *op, rn_join_side *side)
@@ -68,6 +69,12 @@ void rn_join_side_draft(rn_draft *draft, uint32_t columns, uint32_t held_count, 
     }
 }
 
+void rn_join_side_open_draft(rn_draft *draft, const rn_sizes *sizes)
+{
+    rn_minimum_array(draft, 1, RN_RUNS_OPEN_BYTES);
+    rn_groups_draft(draft, sizes);
+}
+
 ration_status rn_join_side_open(rn_operator *op, const rn_type *types, rn_join_side *side)
 {
     const rn_row_order order = {NULL, NULL};
@@ -83,32 +90,16 @@ ration_status rn_join_side_open(rn_operator *op, const rn_type *types, rn_join_s
     return RATION_OK;
 }
 
-int64_t rn_join_side_minimum(const rn_sizes *sizes)
-{
-    return rn_groups_minimum(sizes) + rn_round_up(RN_RUNS_OPEN_BYTES, RN_BLOCK_BYTES_MIN);
-}
-
 /* ---------------------------------------------------------------------------------------- taking */
-
-ration_status rn_join_side_settle(rn_operator *op, rn_join_side *side, const uint16_t *picks,
-                                  uint32_t count)
-{
-    rn_groups *groups = &side->groups;
-    rn_groups_find(groups, &side->batch, side->keys, picks, count, true);
-    if (!side->linked) {
-        return rn_settle(op, 0, rn_groups_bound(groups, &side->batch, side->held));
-    }
-    int64_t rows = rn_groups_append_bound(groups, &side->batch, side->held, picks, count);
-    return rn_settle(op, 0, rows + rn_groups_table_bound(groups));
-}
 
 static void set_link(const rn_join_side *side, const rn_row *row, const rn_row *next)
 {
     rn_row_patch(&side->groups.layout, row, side->held_count - 1, (uint64_t)(uintptr_t)next);
 }
 
-ration_status rn_join_side_hold(rn_join_side *side, const uint16_t *picks, uint32_t count,
-                                const rn_row **room)
+/* Holds rows that were looked up and settled for. */
+static ration_status hold_rows(rn_join_side *side, const uint16_t *picks, uint32_t count,
+                               const rn_row **room)
 {
     rn_groups *groups = &side->groups;
     if (!side->linked) {
@@ -133,18 +124,87 @@ ration_status rn_join_side_hold(rn_join_side *side, const uint16_t *picks, uint3
     return RATION_OK;
 }
 
+static int64_t count_bound(rn_join_side *side, const uint16_t *picks, uint32_t count)
+{
+    rn_groups *groups = &side->groups;
+    return side->linked ? rn_groups_append_bound(groups, &side->batch, side->held, picks, count) +
+                              rn_groups_table_bound(groups)
+                        : rn_groups_bound(groups, &side->batch, side->held);
+}
+
+/* Takes rows in; false in out_done when they need too much at a time and are more than one. */
+static ration_status take_part(rn_operator *op, rn_join_side *side, const uint16_t *picks,
+                               uint32_t count, const rn_row **room, bool *out_done)
+{
+    uint64_t spills;
+    do {
+        spills = op->spills;
+        rn_groups_find(&side->groups, &side->batch, side->keys, picks, count, true);
+        int64_t bound = count_bound(side, picks, count);
+        *out_done = count == 1 || bound <= RN_JOIN_PART_BYTES;
+        if (!*out_done) {
+            return RATION_OK;
+        }
+        RN_TRY(rn_settle(op, 0, bound));
+    } while (spills != op->spills); /* then what was found may be gone */
+    ration_status status = hold_rows(side, picks, count, room);
+    return status == RATION_OK ? RATION_OK : rn_append_failed(op, status);
+}
+
+ration_status rn_join_side_take(rn_operator *op, rn_join_side *side, const uint16_t *picks,
+                                uint32_t count, const rn_row **room)
+{
+    uint32_t part = count;
+    for (uint32_t start = 0; start < count;) {
+        bool done;
+        part = RN_MIN(part, count - start);
+        RN_TRY(take_part(op, side, picks + start, part, room, &done));
+        start += done ? part : 0;
+        part = done ? count : (part + 1) / 2;
+    }
+    return RATION_OK;
+}
+
 /* ------------------------------------------------------------------------------------ writing out */
+
+void rn_join_source_set(rn_join_source *source, rn_join_side *side, uint64_t mask)
+{
+    source->side = side;
+    source->next = NULL;
+    rn_groups_source_set(&source->heads, &side->groups, mask);
+}
+
+bool rn_join_source_next(void *state, uint64_t *out_word, const rn_row **out_row)
+{
+    rn_join_source *source = state;
+    if (source->next == NULL &&
+        !rn_groups_source_next(&source->heads, &source->word, &source->next)) {
+        return false;
+    }
+    *out_word = source->word;
+    *out_row = source->next;
+    source->next = source->side->linked ? rn_join_link(source->side, source->next) : NULL;
+    return true;
+}
+
+/* The link means nothing in a run; where it ends the row, the row is written without it. */
+static void cut_link(const rn_join_side *side, const rn_row *row)
+{
+    uint32_t bytes = rn_row_bytes(row) - (uint32_t)sizeof(uint64_t);
+    if (side->linked && !side->groups.layout.has_variable) {
+        memcpy((char *)(uintptr_t)row, &bytes, sizeof bytes);
+    }
+}
 
 static ration_status write_rows(rn_join_side *side, uint64_t mask)
 {
-    rn_groups_source source;
+    rn_join_source source;
     uint64_t word;
     const rn_row *row;
-    rn_groups_source_set(&source, &side->groups, mask);
-    while (rn_groups_source_next(&source, &word, &row)) {
-        for (; row != NULL; row = side->linked ? rn_join_link(side, row) : NULL) {
-            RN_TRY(rn_row_run_put(&side->runs.writer, word, row));
-        }
+    rn_join_source_set(&source, side, mask);
+    while (rn_join_source_next(&source, &word, &row)) {
+        cut_link(side, row);
+        RN_TRY(rn_row_run_put(&side->runs.writer, word, row));
     }
     return RATION_OK;
 }
@@ -158,17 +218,15 @@ ration_status rn_join_side_write(rn_operator *op, rn_join_side *side, uint64_t m
         return status;
     }
     RN_TRY(rn_runs_end(&side->runs, 1)); /* one part: they are merged from front to end */
-    for (uint64_t left = mask; left != 0; left &= left - 1) {
-        rn_groups_forget(&side->groups, (uint32_t)__builtin_ctzll(left));
-    }
+    rn_join_side_forget(side, mask);
     side->spilled |= mask;
     return RATION_OK;
 }
 
-void rn_join_side_empty(rn_join_side *side)
+void rn_join_side_forget(rn_join_side *side, uint64_t mask)
 {
-    for (uint32_t s = 0; side->opened && s < RN_GROUP_SHARDS; s++) {
-        rn_groups_forget(&side->groups, s);
+    for (; side->opened && mask != 0; mask &= mask - 1) {
+        rn_groups_forget(&side->groups, (uint32_t)__builtin_ctzll(mask));
     }
 }
 

@@ -27,23 +27,6 @@ static const rn_schema *probe_schema(const rn_plan_node *node)
     return &node->inputs[0]->output;
 }
 
-/* Writes out what is left in memory of either side, and gives back everything else. */
-static ration_status write_rest(rn_operator *op)
-{
-    rn_join_state *state = op->state;
-    rn_join_side *sides[] = {&state->build, &state->probe};
-    for (size_t i = 0; i < RN_COUNT(sides); i++) {
-        if (rn_runs_full(&sides[i]->runs)) {
-            RN_TRY(rn_runs_narrow(&sides[i]->runs, RN_RUNS_MAX / 2));
-        }
-    }
-    RN_TRY(rn_join_side_write(op, &state->build, state->build.spilled));
-    RN_TRY(rn_join_side_write(op, &state->probe, state->build.spilled));
-    rn_join_side_empty(&state->build);
-    rn_join_side_empty(&state->probe);
-    return RATION_OK;
-}
-
 /* Merges on each side until there are buffers for what is left. */
 static ration_status narrow_both(rn_runs *build, rn_runs *probe, int64_t granted)
 {
@@ -55,21 +38,76 @@ static ration_status narrow_both(rn_runs *build, rn_runs *probe, int64_t granted
     return rn_runs_narrow(probe, (uint32_t)keep_probe);
 }
 
+/* The rows in memory as a source; NULL when there are none. */
+static const rn_merge_memory *set_source(rn_join_source *source, rn_join_side *side,
+                                         rn_merge_memory *memory)
+{
+    rn_join_source_set(source, side, RN_JOIN_ALL_SHARDS);
+    *memory = (rn_merge_memory){.next = rn_join_source_next,
+                                .state = source,
+                                .widest_bytes = rn_groups_widest(&side->groups)};
+    return side->groups.count > 0 ? memory : NULL;
+}
+
+/* Writes out what is in memory, or merges runs, so that less has to be merged at a time. The first
+ * is cheaper, where it gives enough. */
+static ration_status make_less(rn_operator *op, int64_t bound, int64_t granted)
+{
+    rn_join_state *state = op->state;
+    rn_join_side *build = &state->build, *probe = &state->probe;
+    int64_t memory = rn_groups_bytes(&build->groups) + rn_groups_bytes(&probe->groups);
+    bool one_run = build->runs.count <= 1 && probe->runs.count <= 1;
+    if (build->groups.count + probe->groups.count > 0 &&
+        (granted + memory / 2 >= bound || one_run)) {
+        RN_TRY(rn_join_side_write(op, build, RN_JOIN_ALL_SHARDS));
+        return rn_join_side_write(op, probe, RN_JOIN_ALL_SHARDS);
+    }
+    return one_run ? rn_settle(op, 0, bound) : narrow_both(&build->runs, &probe->runs, granted);
+}
+
 static ration_status open_merges(rn_operator *op)
 {
     rn_join_state *state = op->state;
     rn_runs *build = &state->build.runs, *probe = &state->probe.runs;
+    rn_join_merge *merge = &state->merge;
     for (;;) {
-        int64_t bound = rn_merge_bound(build, PART, NULL) + rn_merge_bound(probe, PART, NULL);
+        rn_merge_memory memory[2];
+        const rn_merge_memory *of_build =
+            set_source(&merge->build_source, &state->build, &memory[0]);
+        const rn_merge_memory *of_probe =
+            set_source(&merge->probe_source, &state->probe, &memory[1]);
+        int64_t bound = rn_merge_bound(build, PART, of_build) + rn_merge_bound(probe, PART, of_probe);
         int64_t granted;
-        bool narrow = build->count <= 1 && probe->count <= 1;
-        RN_TRY(rn_settle_between(op, narrow ? bound : 0, bound, &granted));
-        if (granted >= bound) {
-            RN_TRY(rn_merge_open(&state->merge.build, build, PART, NULL));
-            return rn_merge_open(&state->merge.probe, probe, PART, NULL);
+        uint64_t spills = op->spills;
+        RN_TRY(rn_settle_between(op, 0, bound, &granted));
+        if (op->spills == spills && granted >= bound) {
+            state->phase = RN_JOIN_MERGING;
+            RN_TRY(rn_merge_open(&merge->build, build, PART, of_build));
+            return rn_merge_open(&merge->probe, probe, PART, of_probe);
         }
-        RN_TRY(narrow_both(build, probe, granted));
+        if (op->spills == spills) {
+            RN_TRY(make_less(op, bound, granted));
+        }
     }
+}
+
+static ration_status write_memory(rn_merge *merge, rn_join_side *side)
+{
+    if (!rn_merge_has_memory(merge) || !rn_runs_room(&side->runs)) {
+        return RATION_OK;
+    }
+    RN_TRY(rn_merge_write_memory(merge, &side->runs));
+    rn_join_side_forget(side, RN_JOIN_ALL_SHARDS);
+    return RATION_OK;
+}
+
+ration_status rn_join_merge_write(rn_operator *op)
+{
+    rn_join_state *state = op->state;
+    rn_join_merge *merge = &state->merge;
+    rn_join_group_copy(&merge->group);
+    RN_TRY(write_memory(&merge->build, &state->build));
+    return write_memory(&merge->probe, &state->probe);
 }
 
 static int64_t draft_reader(const rn_layout *layout, const rn_sizes *sizes)
@@ -107,7 +145,7 @@ ration_status rn_join_merge_open(rn_operator *op)
     rn_join_state *state = op->state;
     const rn_sizes sizes = {op->worker->batch_rows, op->worker->max_row_bytes};
     const rn_join_side *build = &state->build, *probe = &state->probe;
-    RN_TRY(write_rest(op));
+    rn_join_side_forget(&state->build, ~build->spilled & RN_JOIN_ALL_SHARDS);
     int64_t widest =
         RN_MAX(rn_groups_widest(&build->groups), rn_groups_widest(&probe->groups));
     int64_t bound = draft_reader(&probe->groups.layout, &sizes) + rn_join_group_bound(widest);
@@ -129,22 +167,12 @@ void rn_join_merge_close(rn_operator *op)
     merge->context = NULL;
 }
 
-int64_t rn_join_merge_minimum(const rn_plan_node *node, const rn_sizes *sizes)
+int64_t rn_join_merge_minimum(const rn_layout *layout, int64_t widest_bytes, const rn_sizes *sizes)
 {
-    const rn_join_args *args = node->args;
-    rn_layout layout;
-    rn_type types[RN_COLUMNS_MAX];
-    for (uint32_t i = 0; i < args->probe_held_count; i++) {
-        uint32_t column = args->probe_held[i];
-        types[i] = column < probe_schema(node)->count
-                       ? probe_schema(node)->fields[column].type
-                       : node->inputs[1]->output.fields[args->build_keys[i]].type;
-    }
-    types[args->probe_held_count] = rn_type_of(RN_EDGE);
-    rn_layout_set(&layout, types, args->probe_held_count + 1);
-    int64_t merging = 2 * rn_merge_minimum(sizes, 1) + rn_join_nested_bound(sizes->max_row_bytes);
-    return draft_reader(&layout, sizes) + rn_join_group_bound(sizes->max_row_bytes) +
-           RN_MAX(merging, rn_runs_minimum(sizes));
+    rn_sizes widest = {sizes->batch_rows, widest_bytes};
+    int64_t merging = 2 * rn_merge_minimum(&widest, 1) + rn_join_nested_bound(widest_bytes);
+    return draft_reader(layout, sizes) + rn_join_group_bound(widest_bytes) +
+           RN_MAX(merging, rn_runs_minimum(&widest));
 }
 
 /* ---------------------------------------------------------------------------------------- merging */
@@ -182,15 +210,19 @@ static ration_status load_group(rn_operator *op, uint32_t count, bool *out_pause
             return RATION_OK;
         }
         *out_pause = true;
-        if (build->key == merge->word) {
-            bool added;
-            if (count > 0 && rn_join_group_grows(group, build->row)) {
+        bool wanted = build->key == merge->word &&
+                      !(group->distinct && rn_join_group_knows(group, build->row));
+        if (wanted) {
+            int64_t bytes = rn_row_bytes(build->row);
+            bool room;
+            if (count > 0 && rn_join_group_grows(group, bytes)) {
                 return RATION_OK;
             }
-            RN_TRY(rn_join_group_add(group, build->row, &added));
-            if (!added) {
+            RN_TRY(rn_join_group_room(group, bytes, &room));
+            if (!room) {
                 return count > 0 ? RATION_OK : rn_join_nested_start(op);
             }
+            rn_join_group_add(group, build->row);
         }
         merge->build_used = true;
     }
@@ -198,14 +230,15 @@ static ration_status load_group(rn_operator *op, uint32_t count, bool *out_pause
 }
 
 /* Matches the probe row in hand with the group, as far as the batch has room. */
-static void match_row(const rn_join_args *args, rn_join_state *state, uint32_t capacity,
-                      uint32_t *count)
+static void match_row(const rn_operator *op, uint32_t *count)
 {
+    const rn_join_args *args = op->node->args;
+    rn_join_state *state = op->state;
     rn_join_merge *merge = &state->merge;
     const rn_join_group *group = &merge->group;
     const rn_layout *layout = &state->probe.groups.layout;
     bool pairs = rn_join_gives_columns(args);
-    while (merge->at < group->count && *count < capacity) {
+    while (merge->at < group->count && rn_join_has_room(op, *count)) {
         const rn_row *row = group->rows[merge->at];
         bool same = (group->uniform && merge->at > 0) ||
                     rn_row_same(layout, merge->probe.row, group->layout, row, args->key_count);
@@ -220,7 +253,7 @@ static void match_row(const rn_join_args *args, rn_join_state *state, uint32_t c
         return;
     }
     if (rn_join_gives_alone(args, merge->matched)) {
-        if (*count == capacity) {
+        if (!rn_join_has_room(op, *count)) {
             return;
         }
         rn_join_give(state, merge->probe.row, NULL, count);
@@ -233,10 +266,9 @@ static void match_row(const rn_join_args *args, rn_join_state *state, uint32_t c
 /* Goes on until the batch is full, or it must pause. */
 static ration_status fill_batch(rn_operator *op, uint32_t *count)
 {
-    rn_join_state *state = op->state;
-    rn_join_merge *merge = &state->merge;
+    rn_join_merge *merge = &((rn_join_state *)op->state)->merge;
     bool pause = false;
-    while (*count < op->worker->batch_rows && merge->steps < RN_JOIN_STEPS_MAX && !pause) {
+    while (rn_join_has_room(op, *count) && merge->steps < RN_JOIN_STEPS_MAX && !pause) {
         if (merge->nested.stage != RN_NESTED_OFF) {
             RN_TRY(rn_join_nested_next(op, count, &pause));
             continue;
@@ -253,7 +285,7 @@ static ration_status fill_batch(rn_operator *op, uint32_t *count)
             RN_TRY(load_group(op, *count, &pause));
             continue;
         }
-        match_row(op->node->args, state, op->worker->batch_rows, count);
+        match_row(op, count);
         merge->steps += 1;
     }
     return RATION_OK;
@@ -267,6 +299,8 @@ static ration_status read_rows(rn_operator *op, uint32_t count)
     rn_join_merge *merge = &state->merge;
     uint32_t columns = probe_schema(op->node)->count;
     op->batch.rows = count;
+    state->lent =
+        state->probe.groups.layout.has_variable || state->build.groups.layout.has_variable;
     RN_TRY(rn_row_reader_read(op, &merge->reader, merge->probe_rows, count, merge->columns));
     for (uint32_t c = 0; c < columns; c++) {
         op->batch.columns[c] = merge->columns[args->probe_places[c]];
@@ -279,9 +313,10 @@ static ration_status read_rows(rn_operator *op, uint32_t count)
 
 ration_status rn_join_merge_next(rn_operator *op)
 {
-    rn_join_merge *merge = &((rn_join_state *)op->state)->merge;
+    rn_join_state *state = op->state;
+    rn_join_merge *merge = &state->merge;
     uint32_t count = 0;
-    op->batch.rows = 0;
+    state->given_bytes = 0;
     while (count == 0 && !merge->ended) {
         RN_TRY(rn_settle(op, 0, 0));
         merge->steps = 0;

@@ -156,7 +156,7 @@ ration_status rn_run_append_wide(rn_run_writer *writer, const void *first, size_
     block_head head;
     struct iovec parts[4] = {part_of(&head, sizeof head), part_of(first, first_bytes),
                              part_of(second, second_bytes)};
-    return write_block(writer, parts, 3);
+    return write_block(writer, parts, second_bytes > 0 ? 3 : 2);
 }
 
 ration_status rn_run_end(rn_run_writer *writer, rn_run *out_run)

@@ -49,8 +49,9 @@ void rn_run_begin(rn_run_writer *writer, rn_spill_file *file, uint32_t operator_
                   size_t capacity);
 /* Slow half of the two below. Writes the block in the buffer. */
 RATION_NODISCARD ration_status rn_run_flush(rn_run_writer *writer);
-/* A record that is wider than a buffer: becomes a block of its own, from where it lies. `first` and
- * `second` are put one behind the other. */
+/* A record that becomes a block of its own, from where it lies: one that is wider than a buffer, or
+ * any that is to have a place of its own. `first` and `second` are put one behind the other; the
+ * second may be empty and NULL. */
 RATION_NODISCARD ration_status rn_run_append_wide(rn_run_writer *writer, const void *first,
                                                   size_t first_bytes, const void *second,
                                                   size_t second_bytes);

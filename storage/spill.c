@@ -300,6 +300,8 @@ ration_status rn_spill_volume_descriptor(rn_spill_volume *volume, int *out_descr
         int descriptor = open_without_name(volume);
         if (descriptor < 0) {
             status = fail(volume, "cannot make a file there", error);
+            close_descriptor(volume, volume->descriptor); /* it may have been moved or replaced */
+            volume->descriptor = -1;
         } else {
             *out_descriptor = descriptor;
         }

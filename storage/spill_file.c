@@ -90,7 +90,7 @@ static bool grow_table(rn_spill_file *file, uint32_t extent)
         return true;
     }
     if (leaf == file->leaf_slots) {
-        uint32_t slots = RN_MAX(16u, file->leaf_slots * 2);
+        uint32_t slots = RN_MAX(2u, file->leaf_slots * 2);
         uint32_t **leaves = rn_heap_allocate(slots * sizeof *leaves);
         if (leaves == NULL) {
             return false;

@@ -3,10 +3,20 @@
  * A result as one line, from the process that ran to the one that judges. */
 #include "bench/spill.h"
 
+#include <time.h>
+
+int64_t spill_cpu_ns(void)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
 #define RESULT_FIELDS(X)                                                                           \
     X(rows)                                                                                        \
     X(sorted)                                                                                      \
     X(wall_ns)                                                                                     \
+    X(cpu_ns)                                                                                      \
     X(start_bytes)                                                                                 \
     X(peak_bytes)                                                                                  \
     X(limit_bytes)                                                                                 \

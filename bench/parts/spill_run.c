@@ -101,10 +101,11 @@ static void run_query(spill_world *world, spill_result *out_result)
     spill_fold fold;
     ration_refusal refusal;
     spill_fold_begin(&fold, world->task->shape->ordered);
-    int64_t start_ns = rn_clock_ns();
+    int64_t start_ns = rn_clock_ns(), start_cpu_ns = spill_cpu_ns();
     ration_query *query = spill_query_open(world);
     ration_status status = spill_execute(query, world->plan, world->task->shape->rescans, &fold);
     out_result->wall_ns = rn_clock_ns() - start_ns;
+    out_result->cpu_ns = spill_cpu_ns() - start_cpu_ns;
     out_result->held_bytes = rn_query_peak(query);
     out_result->spilled_bytes = rn_load(&query->spill_quota.total_bytes);
     out_result->rows = fold.rows;

@@ -182,7 +182,7 @@ static void execute(duckdb_connection connection, const char *text, spill_fold *
     if (duckdb.prepare(connection, text, &statement) != 0) {
         stop(text, duckdb.prepare_error(statement));
     }
-    int64_t start_ns = rn_clock_ns();
+    int64_t start_ns = rn_clock_ns(), start_cpu_ns = spill_cpu_ns();
     if (duckdb.execute_prepared_streaming(statement, &stream) == 0) {
         duckdb_chunk chunk;
         while ((chunk = duckdb.fetch_chunk(stream)) != NULL) {
@@ -198,6 +198,7 @@ static void execute(duckdb_connection connection, const char *text, spill_fold *
                    problem == NULL || *problem == '\0' ? "OK" : "FAILED");
     duckdb.destroy_result(&stream);
     result->wall_ns = rn_clock_ns() - start_ns;
+    result->cpu_ns = spill_cpu_ns() - start_cpu_ns;
     duckdb.destroy_prepare(&statement);
 }
 

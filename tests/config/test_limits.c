@@ -22,7 +22,12 @@ static void expect_same(const ration_limits *a, const ration_limits *b)
     const rn_limits_key *keys = rn_limits_keys(&count);
     for (size_t i = 0; i < count; i++) {
         ck_assert_msg(rn_limits_get(a, &keys[i]) == rn_limits_get(b, &keys[i]), "%s", keys[i].name);
+        if (keys[i].type == RN_LIMITS_DIRECTORY) {
+            ck_assert_str_eq(rn_limits_text(a, &keys[i]), rn_limits_text(b, &keys[i]));
+        }
     }
+    ck_assert_int_eq(a->group_count, b->group_count);
+    ck_assert_mem_eq(a->groups, b->groups, sizeof a->groups);
 }
 
 START_TEST(test_limits__defaults_are_the_documented_ones)
@@ -44,26 +49,44 @@ START_TEST(test_limits__defaults_are_the_documented_ones)
     ck_assert_int_eq(limits.check_interval, 1024);
     ck_assert_int_eq(limits.check_bytes, 256 * 1024);
     ck_assert(!limits.enable_system_monitor);
+    ck_assert_str_eq(limits.spill_directory, "/var/tmp");
+    ck_assert(!limits.spill_allow_memory);
+    ck_assert_int_eq(limits.spill_bytes_max, 0);
+    ck_assert_int_eq(limits.spill_query_bytes_max, 0);
+    ck_assert_int_eq(limits.spill_free_bytes_min, 1024 * MIB);
+    ck_assert_int_eq(limits.admission_queue_max, 1000);
+    ck_assert_int_eq(limits.admission_wait_ms_max, 60000);
+    ck_assert_int_eq(limits.group_count, 0);
     support_ok(rn_limits_validate(&limits, &error), &error);
 }
 END_TEST
 
-START_TEST(test_limits__table_is_sound)
+/* Every field of `bytes` has a key, but for what is told in `others`. */
+static void expect_sound(const rn_limits_key *keys, size_t count, size_t bytes, size_t others)
 {
-    size_t count, fields = 1; /* size */
-    const rn_limits_key *keys = rn_limits_keys(&count);
     for (size_t i = 0; i < count; i++) {
-        ck_assert(keys[i].minimum <= keys[i].value && keys[i].value <= keys[i].maximum);
+        bool text = keys[i].type == RN_LIMITS_DIRECTORY;
+        ck_assert(text == (keys[i].text != NULL));
+        ck_assert(text || (keys[i].minimum <= keys[i].value && keys[i].value <= keys[i].maximum));
         ck_assert_uint_gt(strlen(keys[i].sentence), 10);
         ck_assert_int_eq(keys[i].sentence[strlen(keys[i].sentence) - 1], '.');
         for (size_t k = 0; k < i; k++) {
             ck_assert_str_ne(keys[i].name, keys[k].name);
             ck_assert_uint_ne(keys[i].offset, keys[k].offset);
         }
-        fields++;
+        others += text ? (size_t)keys[i].maximum + 1 : 8; /* a bool with its padding */
     }
-    /* Every field is 8 bytes with its padding: none is without a key. */
-    ck_assert_uint_eq(fields * 8, sizeof(ration_limits));
+    ck_assert_uint_eq(others, bytes);
+}
+
+START_TEST(test_limits__tables_are_sound)
+{
+    size_t count;
+    const rn_limits_key *keys = rn_limits_keys(&count);
+    expect_sound(keys, count, sizeof(ration_limits),
+                 sizeof limits.size + sizeof limits.group_count + sizeof limits.groups);
+    keys = rn_limits_group_keys(&count);
+    expect_sound(keys, count, sizeof(ration_group), sizeof limits.groups[0].name);
 }
 END_TEST
 
@@ -101,7 +124,14 @@ START_TEST(test_limits__reads_every_key)
                      "chunk_bytes_max: 64MiB\n"
                      "retain_ms: 0\n"
                      "prefault: true\n"
-                     "check_bytes: 1.5MiB\n"),
+                     "check_bytes: 1.5MiB\n"
+                     "spill_directory: /data/spill/..x\n"
+                     "spill_allow_memory: true\n"
+                     "spill_bytes_max: 1TiB\n"
+                     "spill_query_bytes_max: 2GiB\n"
+                     "spill_free_bytes_min: 0\n"
+                     "admission_queue_max: 0\n"
+                     "admission_wait_ms_max: 5\n"),
                &error);
     ck_assert_int_eq(limits.limit_bytes, 512 * MIB);
     ck_assert_int_eq(limits.limit_ratio_ppm, 750000);
@@ -118,7 +148,99 @@ START_TEST(test_limits__reads_every_key)
     ck_assert_int_eq(limits.retain_ms, 0);
     ck_assert(limits.prefault);
     ck_assert_int_eq(limits.check_bytes, 3 * MIB / 2);
+    ck_assert_str_eq(limits.spill_directory, "/data/spill/..x");
+    ck_assert(limits.spill_allow_memory);
+    ck_assert_int_eq(limits.spill_bytes_max, INT64_C(1) << 40);
+    ck_assert_int_eq(limits.spill_query_bytes_max, 2048 * MIB);
+    ck_assert_int_eq(limits.spill_free_bytes_min, 0);
+    ck_assert_int_eq(limits.admission_queue_max, 0);
+    ck_assert_int_eq(limits.admission_wait_ms_max, 5);
     ck_assert_uint_eq(limits.size, sizeof(limits));
+}
+END_TEST
+
+START_TEST(test_limits__reads_groups)
+{
+    support_ok(parse("limit_bytes: 1GiB\n"
+                     "groups:\n"
+                     "  reports: { limit_bytes: 512MiB, share: 3, priority: 7, queries_max: 2,\n"
+                     "             query_limit_bytes: 512MiB, spill_bytes_max: 1GiB }\n"
+                     "  \"\u00fcbrig, a-name-of-31-bytes-1234\":\n"
+                     "  plain: {}\n"),
+               &error);
+    ck_assert_int_eq(limits.group_count, 3);
+    const ration_group *group = limits.groups;
+    ck_assert_str_eq(group->name, "reports");
+    ck_assert_int_eq(group->limit_bytes, 512 * MIB);
+    ck_assert_int_eq(group->share, 3);
+    ck_assert_int_eq(group->priority, 7);
+    ck_assert_int_eq(group->queries_max, 2);
+    ck_assert_int_eq(group->query_limit_bytes, 512 * MIB);
+    ck_assert_int_eq(group->spill_bytes_max, 1024 * MIB);
+    ck_assert_uint_eq(strlen(group[1].name), 31);
+    for (int i = 1; i < 3; i++) {
+        ck_assert_int_eq(group[i].limit_bytes + group[i].queries_max + group[i].priority, 0);
+        ck_assert_int_eq(group[i].share, 1);
+    }
+    support_ok(rn_limits_validate(&limits, &error), &error);
+}
+END_TEST
+
+/* 64 are read, 65 are not. */
+START_TEST(test_limits__bounds_groups)
+{
+    char text[2000] = "groups:\n";
+    for (int i = 0; i < RATION_GROUPS_MAX; i++) {
+        snprintf(text + strlen(text), 20, "  g%d: {}\n", i);
+    }
+    support_ok(parse(text), &error);
+    ck_assert_int_eq(limits.group_count, RATION_GROUPS_MAX);
+    strcat(text, "  more: {}\n");
+    ck_assert_int_eq(parse(text), RATION_CONFIG);
+    ck_assert_str_eq(support_error(&error), "m.yaml:2:3: error: groups: at most 64, not 65");
+}
+END_TEST
+
+START_TEST(test_limits__validates_groups)
+{
+    static const struct {
+        int64_t count, share;
+        const char *first, *second, *error;
+    } cases[] = {
+        {-1, 1, "a", "b", "group_count is -1, outside 0 to 64"},
+        {65, 1, "a", "b", "group_count is 65, outside 0 to 64"},
+        {2, 1, "a", "a", "group 1: two groups have one name"},
+        {2, 1, "a", "", "group 1: the name of a group has 1 to 31 bytes"},
+        {1, 1, "a/b", "b", "group 0: the name of a group has no control characters and no '/'"},
+        {2, 0, "a", "b", "group 'a': share is 0, outside 1 to 1000000"},
+    };
+    for (size_t i = 0; i < RN_COUNT(cases); i++) {
+        ration_limits_default(&limits);
+        limits.group_count = cases[i].count;
+        strcpy(limits.groups[0].name, cases[i].first);
+        strcpy(limits.groups[1].name, cases[i].second);
+        limits.groups[0].share = cases[i].share;
+        limits.groups[1].share = 1;
+        ck_assert_int_eq(rn_limits_validate(&limits, &error), RATION_CONFIG);
+        ck_assert_str_eq(error.message, cases[i].error);
+    }
+    memset(limits.groups[0].name, 'x', sizeof limits.groups[0].name); /* without an end */
+    ck_assert_int_eq(rn_limits_validate(&limits, &error), RATION_CONFIG);
+}
+END_TEST
+
+START_TEST(test_limits__validates_the_directory)
+{
+    static const char *const bad[] = {"", "tmp", "/a/..", "/../a", "/a/../b", "./a"};
+    for (size_t i = 0; i < RN_COUNT(bad); i++) {
+        ration_limits_default(&limits);
+        strcpy(limits.spill_directory, bad[i]);
+        ck_assert_msg(rn_limits_validate(&limits, &error) == RATION_CONFIG, "%s", bad[i]);
+        ck_assert_ptr_nonnull(strstr(error.message, "spill_directory: it "));
+    }
+    memset(limits.spill_directory, '/', sizeof limits.spill_directory);
+    ck_assert_int_eq(rn_limits_validate(&limits, &error), RATION_CONFIG);
+    ck_assert_str_eq(error.message, "spill_directory: it is too long");
 }
 END_TEST
 
@@ -157,7 +279,9 @@ static const struct {
              "untracked_reserved_memory_mb, "
              "enable_system_monitor, data_limit_bytes, query_limit_bytes, query_rows_max, "
              "query_time_ms_max, query_wait_ms_max, "
-             "max_row_bytes, chunk_bytes_max, retain_ms, prefault, check_interval, check_bytes)"},
+             "max_row_bytes, chunk_bytes_max, retain_ms, prefault, check_interval, check_bytes, "
+             "spill_directory, spill_allow_memory, spill_bytes_max, spill_query_bytes_max, "
+             "spill_free_bytes_min, admission_queue_max, ...)"},
     {"# x\n\n  limt_ratio: 1",
      "m.yaml:3:3: error: unknown key 'limt_ratio' (did you mean 'limit_ratio'?)"},
     {"limit_bytes: 1\nlimit_bytes: 2",
@@ -191,6 +315,32 @@ static const struct {
      "number from 0 to 1099511627776, found '50MiB'"},
     {"enable_system_monitor: on",
      "m.yaml:1:24: error: enable_system_monitor: expected true or false, found 'on'"},
+    {"groups: 1",
+     "m.yaml:1:9: error: groups: expected a mapping, found '1' (write one `key: value` per line)"},
+    {"groups:\n  a: { shar: 1 }", "m.yaml:2:8: error: unknown key 'shar' (did you mean 'share'?)"},
+    {"groups:\n  a: { share: 0 }", "m.yaml:2:15: error: share: expected a whole number from 1 to "
+                                   "1000000, found '0'"},
+    {"groups:\n  a: 3", "m.yaml:2:6: error: a: expected a mapping, found '3' (write one `key: "
+                        "value` per line)"},
+    {"groups:\n  a/b: {}", "m.yaml:2:3: error: the name of a group has no control characters and "
+                           "no '/'"},
+    {"groups:\n  a-name-that-has-one-byte-too-many: {}",
+     "m.yaml:2:3: error: the name of a group has 1 to 31 bytes"},
+    {"groups:\n  a: {}\n  a: {}",
+     "m.yaml:3:3: error: duplicate key 'a', first on line 2 (keep one of the two)"},
+    {"limit_bytes: 1GiB\ngroups:\n  a: { limit_bytes: 2GiB }",
+     "m.yaml:3:21: error: limit_bytes: 2147483648 bytes are above that of all (1073741824), so it "
+     "can never be reached (lower it, raise that of all, or write 0)"},
+    {"groups:\n  a: { limit_bytes: 1GiB, query_limit_bytes: 2GiB }",
+     "m.yaml:2:46: error: query_limit_bytes: 2147483648 bytes are above limit_bytes of the group "
+     "(1073741824), so it can never be reached (lower it, raise limit_bytes of the group, or write "
+     "0)"},
+    {"spill_directory: tmp", "m.yaml:1:18: error: spill_directory: 'tmp': it does not start with "
+                             "'/' (write an absolute path)"},
+    {"spill_directory: /a/../b", "m.yaml:1:18: error: spill_directory: '/a/../b': it contains "
+                                 "'..' (write an absolute path)"},
+    {"spill_directory: []",
+     "m.yaml:1:18: error: spill_directory: expected a text, found a sequence"},
     {"- 1", "m.yaml:1:1: error: expected a mapping, found a sequence (write one `key: value` "
             "per line)"},
     {"limit_bytes: 1GiB\nquery_limit_bytes: 2GiB",
@@ -221,7 +371,7 @@ START_TEST(test_limits__ranges_are_inclusive)
     size_t count;
     const rn_limits_key *keys = rn_limits_keys(&count);
     for (size_t i = 0; i < count; i++) {
-        if (keys[i].type == RN_LIMITS_BOOL) {
+        if (keys[i].type == RN_LIMITS_BOOL || keys[i].type == RN_LIMITS_DIRECTORY) {
             continue;
         }
         const int64_t values[] = {keys[i].minimum, keys[i].maximum, rn_add(keys[i].minimum, -1),
@@ -286,7 +436,11 @@ int main(void)
 {
     const TTest *const tests[] = {
         test_limits__defaults_are_the_documented_ones,
-        test_limits__table_is_sound,
+        test_limits__tables_are_sound,
+        test_limits__reads_groups,
+        test_limits__bounds_groups,
+        test_limits__validates_groups,
+        test_limits__validates_the_directory,
         test_limits__shipped_file_is_the_defaults,
         test_limits__reads_every_key,
         test_limits__empty_file_is_the_defaults,

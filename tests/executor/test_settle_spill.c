@@ -213,6 +213,7 @@ static void open_world(rn_test_world *world, int64_t limit_bytes, int64_t wait_m
     ration_limits_default(&limits);
     limits.limit_bytes = limit_bytes;
     limits.query_wait_ms_max = wait_ms;
+    limits.admission_wait_ms_max = wait_ms;
     rn_test_open(world, &limits, NULL);
 }
 
@@ -477,14 +478,18 @@ START_TEST(test_settle_spill__closed_execution_has_answered)
     rn_ask_can_spill(other->slots[0], 0);
     open_run(&self);
     ck_assert_int_eq(rn_execution_open(self.query, plan, false, &self.execution), RATION_OK);
+    int64_t room = 924 * KIB - rn_load(&self.query->pool->claim);
+    rn_slot *own = self.query->slots[0];
+    int64_t rest = 924 * KIB - rn_slot_used(own);
+    ck_assert_int_eq(ration_slot_try_charge(&own->hot, rest), RATION_OK);
     rn_store(&self.query->pool->asked_ns, 0); /* inactive: all it has is above its share */
     rn_slot *slot = asker->slots[0];
-    ck_assert_int_eq(rn_ask(slot, 1000 * KIB, "asker").answer, RN_ASK_WAIT);
+    ck_assert_int_eq(rn_ask(slot, room, "asker").answer, RN_ASK_WAIT);
     ck_assert_int_eq(rn_ticket_read(slot), RN_TICKET_WAITING);
     rn_execution_close(self.execution);
     self.execution = NULL;
     ck_assert_int_eq(rn_ticket_read(slot), RN_TICKET_AGAIN);
-    ck_assert_int_eq(rn_ask(slot, 1000 * KIB, "asker").status, RATION_GLOBAL_LIMIT);
+    ck_assert_int_eq(rn_ask(slot, room, "asker").status, RATION_GLOBAL_LIMIT);
     end(&self);
     ration_query_close(asker);
     ration_query_close(other);

@@ -216,7 +216,8 @@ START_TEST(test_replay__runs_a_query_and_explains_what_failed)
     support_ok(rn_replay_check(&replay, &error), &error);
     rn_replay_figures figures;
     ck_assert_int_eq(rn_replay_figures_open(&workload, &figures), RATION_OK);
-    static const ration_status expected[] = {RATION_OK, RATION_ROW_BUDGET, RATION_QUERY_LIMIT};
+    static const ration_status expected[] = {RATION_OK, RATION_ROW_BUDGET,
+                                             RATION_MINIMUM_ABOVE_LIMIT};
     rn_outcome outcome;
     uint64_t checksum = 0;
     for (uint32_t i = 0; i < 3; i++) {
@@ -240,7 +241,7 @@ START_TEST(test_replay__runs_a_query_and_explains_what_failed)
     char text[8192];
     rn_text over = rn_text_over(text, sizeof text);
     rn_report_put_text(&report, &over);
-    ck_assert_ptr_nonnull(strstr(text, "not completed  QUERY_LIMIT 1, ROW_BUDGET 1\n"));
+    ck_assert_ptr_nonnull(strstr(text, "not completed  ROW_BUDGET 1, MINIMUM_ABOVE_LIMIT 1\n"));
     ck_assert_ptr_nonnull(strstr(text, "memory limit exceeded: "));
     /* Two of the three never completed: no p99 is good enough. */
     static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/world.h"
+#include "tests/iterators/spilling.h"
 
 #define SOURCE                                                                                     \
     "- range: { rows: 30000, columns: { k: { random: int64, min: 0, max: 2000, nulls: 0.2 }, s: "  \
@@ -100,6 +100,42 @@ START_TEST(test_topk__sweep_and_faults)
 }
 END_TEST
 
+START_TEST(test_topk__spilled_rows_are_the_same)
+{
+    static const char *const tops[] = {
+        "{ rows: 15000, by: [k] }",
+        "{ rows: 15000, by: [s desc, k] }",
+        "{ rows: 59999, by: [d, k desc] }",
+        "{ rows: 4000, by: [k, s] }",
+    };
+    rn_test_world world;
+    rn_test_open(&world, NULL, NULL);
+    for (size_t i = 0; i < RN_COUNT(tops); i++) {
+        char plan[700];
+        snprintf(plan, sizeof plan,
+                 "- range: { rows: 60000, columns: { k: { random: int64, min: 0, max: 2000, nulls: "
+                 "0.2 }, s: { random: string, width: 60, distinct: 5000 }, d: { random: double, "
+                 "min: -5, max: 5, nulls: 0.5 } } }\n- topk: %s\n",
+                 tops[i]);
+        SPILLING_SAME(&world, plan, true, 20000, 4000, 2000, 1500);
+    }
+    rn_test_close(&world);
+}
+END_TEST
+
+/* Every row is among the first so far: what was written is pruned too. */
+START_TEST(test_topk__prunes_what_was_spilled)
+{
+    rn_test_world world;
+    rn_test_open(&world, NULL, NULL);
+    SPILLING_SAME(&world,
+                  "- range: { rows: 200000, columns: { i: { sequence: 200000, step: -1 }, s: { "
+                  "random: string, width: 60 } } }\n- topk: { rows: 10000, by: [i] }\n",
+                  true, 2000, 1500);
+    rn_test_close(&world);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -108,6 +144,8 @@ int main(void)
         test_topk__holds_little_of_a_long_input,
         test_topk__bad_plans,
         test_topk__sweep_and_faults,
+        test_topk__spilled_rows_are_the_same,
+        test_topk__prunes_what_was_spilled,
     };
     return support_run("topk", tests, RN_COUNT(tests));
 }

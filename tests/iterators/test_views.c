@@ -98,8 +98,8 @@ static void release(held_result *result)
     ration_query_close(result->query);
 }
 
-/* Writes everything out when a view stands in its second row, and again some rows later: what was
- * written already and what a view stands in stays. */
+/* Writes everything out when a view stands in its second row, and again some rows later: the row it
+ * stands in stays where it is. */
 static void overtake(void)
 {
     moves += 1;
@@ -112,16 +112,16 @@ static void overtake(void)
 static bool next_row(rn_view *view)
 {
     bool row;
-    overtake();
     ck_assert_int_eq(rn_view_next(view, &row), RATION_OK);
+    overtake();
     return row;
 }
 
 static bool next_edge(rn_view *view)
 {
     bool edge;
-    overtake();
     ck_assert_int_eq(rn_view_next_edge(view, &edge), RATION_OK);
+    overtake();
     return edge;
 }
 
@@ -531,7 +531,8 @@ START_TEST(test_views__come_through_every_limit_and_fault)
     int refused = 0;
     for (int64_t limit = 4096; status != RATION_OK; limit += 16 * 1024, refused++) {
         status = hold_and_view(&world, built.plan, limit);
-        ck_assert(status == RATION_OK || status == RATION_QUERY_LIMIT);
+        ck_assert(status == RATION_OK || status == RATION_QUERY_LIMIT ||
+                  status == RATION_MINIMUM_ABOVE_LIMIT);
     }
     ck_assert_int_gt(refused, 20);
     for (int ever = 0; ever < 2; ever++) {

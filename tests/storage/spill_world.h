@@ -192,7 +192,7 @@ SUPPORT_UNUSED static void faulty_disk_open(faulty_disk *disk)
     };
 }
 
-/* ----------------------------------------------------------------------------------------- world */
+/* ---------------------------------------------------------------------------------------- world */
 
 typedef struct spill_world {
     char folder[PATH_MAX];
@@ -278,7 +278,7 @@ SUPPORT_UNUSED static const char *spill_world_failure(const spill_world *world,
     return support_error(&error);
 }
 
-/* --------------------------------------------------------------------------------------- records */
+/* -------------------------------------------------------------------------------------- records */
 
 /* A buffer for blocks. */
 SUPPORT_UNUSED static char *buffer_of(size_t bytes)

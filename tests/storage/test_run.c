@@ -137,7 +137,7 @@ START_TEST(test_run__writers_and_readers_interleave)
     for (uint64_t i = 0; i < RECORDS; i++) {
         for (uint64_t w = 0; w < 2; w++) {
             make_record(i * 3 + w, record, BYTES);
-            ck_assert_int_eq(rn_run_append(&writers[w], record, BYTES, NULL, 0), RATION_OK);
+            ck_assert_int_eq(rn_run_append(&writers[w], record, BYTES, record, 0), RATION_OK);
         }
     }
     for (int w = 0; w < 2; w++) {
@@ -159,7 +159,7 @@ START_TEST(test_run__writers_and_readers_interleave)
             at[w] += BYTES;
             left[w] -= BYTES;
         }
-        ck_assert_int_eq(rn_run_append(&writers[2], record, BYTES, NULL, 0), RATION_OK);
+        ck_assert_int_eq(rn_run_append(&writers[2], record, BYTES, record, 0), RATION_OK);
     }
     ck_assert_int_eq(rn_run_end(&writers[2], &runs[2]), RATION_OK);
     ck_assert_int_eq(runs[2].bytes, runs[0].bytes);
@@ -261,6 +261,7 @@ START_TEST(test_run__reads_any_block_while_it_grows)
     size_t length;
     spill_world_open(&world);
     rn_run_begin(&writer, world.file, 9, buffer, RN_RUN_BLOCK_BYTES_MIN);
+    rn_run_start(&reader, world.file, &writer.run, back);
     rn_run_start(&follower, world.file, &writer.run, back);
     for (uint64_t i = 0; i < BLOCKS; i++) {
         sizes[i] = rn_random_below(&seed, 2) == 0
@@ -270,7 +271,7 @@ START_TEST(test_run__reads_any_block_while_it_grows)
         ck_assert_int_eq(rn_run_append_wide(&writer, record, sizes[i], NULL, 0), RATION_OK);
         places[i] = rn_run_written(&writer);
         uint64_t picked = rn_random_below(&seed, i + 1);
-        rn_run_start(&reader, world.file, &writer.run, back);
+        reader.run = writer.run;
         rn_run_seek(&reader, places[picked]);
         for (uint64_t j = picked; j <= RN_MIN(i, picked + 1); j++) { /* and the one behind it */
             ck_assert_int_eq(rn_run_next(&reader, &bytes, &length), RATION_OK);

@@ -21,7 +21,7 @@ static ration_status write_blocks(rn_spill_file *file, int64_t blocks, rn_run *o
     rn_run_begin(&writer, file, 1, buffer, sizeof buffer);
     for (int64_t i = 0; i < blocks; i++) {
         make_record((uint64_t)i, record, sizeof record);
-        ration_status status = rn_run_append(&writer, record, sizeof record, NULL, 0);
+        ration_status status = rn_run_append(&writer, record, sizeof record, record, 0);
         if (status != RATION_OK) {
             rn_run_abandon(&writer);
             return status;
@@ -38,7 +38,7 @@ static void must_write(spill_world *world, int64_t blocks, rn_run *out)
     ck_assert_msg(status == RATION_OK, "%s", support_error(&error));
 }
 
-/* ------------------------------------------------------------------------------------- directory */
+/* ------------------------------------------------------------------------------------ directory */
 
 START_TEST(test_spill__refuses_paths_that_are_none)
 {
@@ -196,11 +196,35 @@ START_TEST(test_spill__leaves_no_name_where_files_need_one)
     char path[PATH_MAX + 64];
     snprintf(path, sizeof path, "%s/" RN_DISK_PREFIX "link", world.folder);
     ck_assert_int_eq(symlink("other", path), 0); /* not a file, so not ours */
+    int foreign = geteuid() == 0;
+    if (foreign) {
+        ck_assert_int_eq(
+            chown(support_write(world.folder, RN_DISK_PREFIX "foreign", "x", 1), 12345, 1), 0);
+    }
     must_write(&world, 2, &run);
     ck_assert_int_eq(world.disk.sweeps, 1);
-    ck_assert_int_eq(count_entries(world.folder), 3);
+    ck_assert_int_eq(count_entries(world.folder), 3 + foreign);
     spill_world_end(&world);
     support_remove(world.folder);
+}
+END_TEST
+
+/* A directory that comes only later, or again, serves the next file. */
+START_TEST(test_spill__looks_for_its_directory_again)
+{
+    spill_world world;
+    rn_run run;
+    spill_world_open(&world);
+    must_write(&world, 1, &run);
+    ck_assert_int_eq(rmdir(world.folder), 0);
+    ration_error error = {0};
+    ck_assert_int_eq(rn_spill_volume_probe(world.volume, &error), RATION_SPILL_IO);
+    ck_assert_msg(strstr(error.message, world.folder) != NULL, "%s", error.message);
+    ck_assert_int_eq(rn_spill_volume_probe(world.volume, &error), RATION_SPILL_IO);
+    ck_assert_int_eq(mkdir(world.folder, 0700), 0);
+    support_ok(rn_spill_volume_probe(world.volume, &error), &error);
+    must_write(&world, 1, &run); /* the file that is open does not mind */
+    spill_world_close(&world);
 }
 END_TEST
 
@@ -256,7 +280,7 @@ START_TEST(test_spill__a_killed_process_leaves_nothing)
 }
 END_TEST
 
-/* ---------------------------------------------------------------------------------------- quotas */
+/* --------------------------------------------------------------------------------------- quotas */
 
 START_TEST(test_spill__each_quota_of_a_chain_refuses_before_anything_is_written)
 {
@@ -361,7 +385,7 @@ static void *run_quota_thread(void *state)
         ck_assert_int_eq(rn_spill_file_open(self->volume, &query, 1, &file), RATION_OK);
         rn_run_begin(&writer, file, 1, buffer, RN_RUN_BLOCK_BYTES);
         for (uint64_t i = rn_random_below(&self->seed, 8); i > 0; i--) {
-            ration_status status = rn_run_append(&writer, record, 60000, NULL, 0);
+            ration_status status = rn_run_append(&writer, record, 60000, record, 0);
             if (status != RATION_OK) {
                 ck_assert_int_eq(status, RATION_SPILL_QUOTA);
                 self->refused += 1;
@@ -411,7 +435,7 @@ START_TEST(test_spill__quotas_hold_among_threads)
 }
 END_TEST
 
-/* ----------------------------------------------------------------------------------------- space */
+/* ---------------------------------------------------------------------------------------- space */
 
 START_TEST(test_spill__leaves_the_floor_free)
 {
@@ -506,6 +530,7 @@ int main(void)
         test_spill__refuses_directories_that_others_rule,
         test_spill__refuses_memory_unless_allowed,
         test_spill__leaves_no_name_where_files_need_one,
+        test_spill__looks_for_its_directory_again,
         test_spill__files_are_private,
         test_spill__a_killed_process_leaves_nothing,
         test_spill__each_quota_of_a_chain_refuses_before_anything_is_written,

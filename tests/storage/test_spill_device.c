@@ -29,7 +29,7 @@ static bool run_command(const char *format, const char *argument)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* A file system of 64 MiB at folder/disk, whose bytes have `room` MiB. NULL, or what was missing. */
+/* A file system of 64 MiB at folder/disk, whose bytes have `room` MiB. NULL, or what is missing. */
 static const char *make_device(const char *folder, int room)
 {
     char path[PATH_MAX + 64], size[64];
@@ -76,7 +76,7 @@ static int fill(rn_spill_file *file, rn_run *runs, ration_status *out_status)
         rn_run_begin(&writer, file, 1, buffer, RN_RUN_BLOCK_BYTES);
         for (uint64_t i = 0; i < RUN_RECORDS && status == RATION_OK; i++) {
             make_record((uint64_t)count * RUN_RECORDS + i, record, RECORD_BYTES);
-            status = rn_run_append(&writer, record, RECORD_BYTES, NULL, 0);
+            status = rn_run_append(&writer, record, RECORD_BYTES, record, 0);
         }
         if (status == RATION_OK) {
             status = rn_run_end(&writer, &runs[count]);
