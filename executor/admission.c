@@ -308,8 +308,9 @@ static ration_status give(ration_query *query, int64_t want_bytes)
     pthread_mutex_lock(&query->slots_lock);
     for (uint32_t i = 0; i < RN_QUERY_SLOTS_MAX; i++) {
         rn_slot *slot = query->slots[i];
-        bool more = slot != NULL && slot->spiller != NULL &&
-                    (most == NULL || slot->spillable_bytes > most->spillable_bytes);
+        bool more =
+            slot != NULL && slot->spiller != NULL &&
+            (most == NULL || rn_load(&slot->spillable_bytes) > rn_load(&most->spillable_bytes));
         most = more ? slot : most;
     }
     pthread_mutex_unlock(&query->slots_lock);

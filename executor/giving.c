@@ -34,8 +34,10 @@ rn_presence rn_query_presence(const ration_query *query)
 
 void rn_ask_can_spill(rn_slot *slot, int64_t bytes)
 {
-    rn_fetch_add(&rn_slot_query(slot)->spillable_bytes, bytes - slot->spillable_bytes);
-    slot->spillable_bytes = bytes;
+    if (bytes != slot->spillable_bytes) {
+        rn_fetch_add(&rn_slot_query(slot)->spillable_bytes, bytes - slot->spillable_bytes);
+        rn_store(&slot->spillable_bytes, bytes);
+    }
 }
 
 void ration_slot_register_spill(ration_slot *slot, const ration_spiller *spiller)
@@ -176,6 +178,7 @@ void rn_slot_leave_slow(rn_slot *slot)
         if (status != RATION_OK) {
             (void)rn_query_fail(query, slot, "leave", status, NULL);
         }
+        rn_store(&slot->thread, 0);
         rn_exchange_seq_cst(&slot->run, RN_RUN_IDLE);
     }
 }

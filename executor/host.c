@@ -16,11 +16,14 @@ static ration_reply answer(ration_answer what, ration_status status, int64_t wan
     return (ration_reply){.answer = what, .status = status, .want_bytes = want_bytes};
 }
 
-static void publish(rn_slot *slot)
+/* With `more_bytes` that it holds next, so that a holder is known as one that can give before it
+ * settles again. */
+static void publish(rn_slot *slot, int64_t more_bytes)
 {
     const ration_spiller *spiller = slot->spiller;
     if (spiller != NULL) {
-        rn_ask_can_spill(slot, RN_MAX(spiller->spillable(spiller->state), 0));
+        int64_t bytes = RN_MAX(spiller->spillable(spiller->state), 0);
+        rn_ask_can_spill(slot, rn_add(bytes, more_bytes));
     }
 }
 
@@ -42,7 +45,7 @@ ration_reply ration_slot_settle(ration_slot *slot, int64_t bytes, const char *si
     }
     int64_t want_bytes = rn_ask_wants(query);
     if (want_bytes != 0) {
-        publish(self);
+        publish(self, 0);
         return answer(RATION_SPILL, RATION_OK, want_bytes);
     }
     if (rn_ticket_read(self) == RN_TICKET_NONE) {
@@ -50,11 +53,15 @@ ration_reply ration_slot_settle(ration_slot *slot, int64_t bytes, const char *si
         status = ration_slot_try_charge(slot, bytes);
         self->patient = false;
         if (status == RATION_OK) {
+            publish(self, bytes);
             return answer(RATION_GRANTED, RATION_OK, 0);
         }
     }
-    publish(self);
+    publish(self, 0);
     rn_reply asked = rn_ask(self, bytes, site);
+    if (asked.answer == RN_ASK_GRANTED) {
+        publish(self, bytes);
+    }
     if (asked.answer == RN_ASK_REFUSED && rn_is_refusal(asked.status) &&
         asked.status != RATION_VICTIM) {
         rn_query_note_refusal(query, self, site);
@@ -64,7 +71,7 @@ ration_reply ration_slot_settle(ration_slot *slot, int64_t bytes, const char *si
 
 void ration_slot_gave(ration_slot *slot)
 {
-    publish(rn_slot_of(slot));
+    publish(rn_slot_of(slot), 0);
     rn_ask_gave(rn_slot_query(rn_slot_of(slot)));
 }
 
@@ -131,7 +138,7 @@ ration_status ration_slot_obtain(ration_slot *slot, int64_t bytes, const char *s
 
 void ration_slot_leave(ration_slot *slot)
 {
-    publish(rn_slot_of(slot));
+    publish(rn_slot_of(slot), 0);
     rn_slot_leave(rn_slot_of(slot));
 }
 

@@ -576,8 +576,7 @@ typedef struct ration_reply {
 /* What one worker's operators can write out. The caller's; must outlive its registration. */
 typedef struct ration_spiller {
     void *state;
-    /* Bytes that `spill` could give back. Cheap: called at every settle that is not answered at
-     * once. */
+    /* Bytes that `spill` could give back. Cheap: called at every settle. */
     int64_t (*spillable)(void *state);
     /* Writes out and releases `want_bytes`, or as much as there is. Called by the owner of the slot
      * in a settle or a leave, or by another thread between ration_slot_leave and
@@ -610,7 +609,8 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_query_on_turn(ration_query *
 RATION_PUBLIC void ration_slot_register_spill(ration_slot *slot, const ration_spiller *spiller);
 /* Charges `bytes` (>= 0) or says what is to be done first. Never blocks, never calls the spiller's
  * `spill`. Also the safe point for cancel, deadline and what others ask of the query, so it may
- * answer SPILL with room enough. Owner only. Cost: as ration_slot_try_charge while credit lasts. */
+ * answer SPILL with room enough. Owner only. Cost: a call, and with a spiller one of its
+ * `spillable` and one atomic operation; no lock while credit lasts. */
 RATION_PUBLIC ration_reply ration_slot_settle(ration_slot *slot, int64_t bytes, const char *site);
 /* The query has written out what it could: the answer to SPILL. Owner only. Cost: the lock. */
 RATION_PUBLIC void ration_slot_gave(ration_slot *slot);
@@ -631,8 +631,9 @@ RATION_PUBLIC void ration_slot_on_wake(ration_slot *slot, void (*call)(void *arg
 RATION_NODISCARD RATION_PUBLIC ration_status ration_slot_obtain(ration_slot *slot, int64_t bytes,
                                                                 const char *site);
 /* Nobody is inside: until ration_slot_enter another thread may call the spiller (an idle cursor
- * need not keep what others need). Leaving first answers what is asked of the query. A slot starts
- * inside. Owner only. Cost: one atomic operation each. */
+ * need not keep what others need). Leaving first answers what is asked of the query, and detaches
+ * the slot: who enters owns it, in whatever thread. A slot starts inside. Owner only. Cost: one
+ * atomic operation each. */
 RATION_PUBLIC void ration_slot_leave(ration_slot *slot);
 /* Back inside; waits while another thread writes out. Owner only; a cancellation point then. */
 RATION_PUBLIC void ration_slot_enter(ration_slot *slot);

@@ -89,10 +89,11 @@ static ration_status open_distinct(rn_operator *op, const rn_type *keys, uint32_
     return rn_unique_open(op, types, key_count + 1, accumulator->distinct);
 }
 
-static ration_status open_values(rn_operator *op, rn_accumulator *accumulator, uint32_t shards)
+static ration_status open_values(rn_operator *op, rn_accumulator *accumulator, bool all)
 {
     bool lists = accumulator->aggregate->kind == RN_COLLECT;
-    for (uint32_t s = 0; s < shards; s++) {
+    uint32_t only = rn_groups_shard(RN_HASH_SEED);
+    for (uint32_t s = all ? 0 : only; s < (all ? RN_GROUP_SHARDS : only + 1); s++) {
         RN_TRY(ration_context_create(op->context, op->worker->slot,
                                      lists ? RATION_CONTEXT_BUMP : RATION_CONTEXT_SET,
                                      lists ? "lists" : "strings", &accumulator->values[s]));
@@ -111,7 +112,7 @@ ration_status rn_accumulator_open(rn_operator *op, const rn_aggregate *aggregate
     RN_TRY(rn_vector_open(op->context, (rn_kind)aggregate->output.kind, op->worker->batch_rows,
                           &out_accumulator->out));
     if (rn_aggregate_points(aggregate)) {
-        RN_TRY(open_values(op, out_accumulator, key_count == 0 ? 1 : RN_GROUP_SHARDS));
+        RN_TRY(open_values(op, out_accumulator, key_count > 0));
     }
     return aggregate->kind == RN_COUNT_DISTINCT
                ? open_distinct(op, keys, key_count, out_accumulator)

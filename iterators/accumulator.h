@@ -62,13 +62,13 @@ typedef struct rn_intake {
     uint32_t key_count;
     uint32_t rows;
     const rn_row *const *groups; /* by row */
-    const uint64_t *hashes;      /* of the key by row; NULL: all of shard 0 */
+    const uint64_t *hashes;      /* of the key by row; NULL: there is no key */
 } rn_intake;
 
-/* The group's shard of a row. */
+/* The group's shard of a row; without a key, that of the only group. */
 static inline uint32_t rn_intake_shard(const rn_intake *intake, uint32_t row)
 {
-    return intake->hashes == NULL ? 0 : rn_groups_shard(intake->hashes[row]);
+    return rn_groups_shard(intake->hashes == NULL ? RN_HASH_SEED : intake->hashes[row]);
 }
 
 RATION_NODISCARD ration_status rn_accumulator_scratch_open(rn_operator *op,

@@ -56,13 +56,12 @@ static ration_status make_less(rn_operator *op, int64_t bound, int64_t granted)
     rn_join_state *state = op->state;
     rn_join_side *build = &state->build, *probe = &state->probe;
     int64_t memory = rn_groups_bytes(&build->groups) + rn_groups_bytes(&probe->groups);
-    bool one_run = build->runs.count <= 1 && probe->runs.count <= 1;
-    if (build->groups.count + probe->groups.count > 0 &&
-        (granted + memory / 2 >= bound || one_run)) {
+    bool runs = build->runs.count > 1 || probe->runs.count > 1;
+    if (build->groups.count + probe->groups.count > 0 && (granted + memory / 2 >= bound || !runs)) {
         RN_TRY(rn_join_side_write(op, build, RN_JOIN_ALL_SHARDS));
         return rn_join_side_write(op, probe, RN_JOIN_ALL_SHARDS);
     }
-    return one_run ? rn_settle(op, 0, bound) : narrow_both(&build->runs, &probe->runs, granted);
+    return narrow_both(&build->runs, &probe->runs, granted);
 }
 
 static ration_status open_merges(rn_operator *op)
@@ -76,18 +75,21 @@ static ration_status open_merges(rn_operator *op)
             set_source(&merge->build_source, &state->build, &memory[0]);
         const rn_merge_memory *of_probe =
             set_source(&merge->probe_source, &state->probe, &memory[1]);
-        int64_t bound = rn_merge_bound(build, PART, of_build) + rn_merge_bound(probe, PART, of_probe);
+        int64_t bound =
+            rn_merge_bound(build, PART, of_build) + rn_merge_bound(probe, PART, of_probe);
+        bool least = of_build == NULL && of_probe == NULL && build->count <= 1 && probe->count <= 1;
         int64_t granted;
         uint64_t spills = op->spills;
-        RN_TRY(rn_settle_between(op, 0, bound, &granted));
-        if (op->spills == spills && granted >= bound) {
+        RN_TRY(rn_settle_between(op, least ? bound : 0, bound, &granted));
+        if (op->spills != spills) {
+            continue;
+        }
+        if (granted >= bound) {
             state->phase = RN_JOIN_MERGING;
             RN_TRY(rn_merge_open(&merge->build, build, PART, of_build));
             return rn_merge_open(&merge->probe, probe, PART, of_probe);
         }
-        if (op->spills == spills) {
-            RN_TRY(make_less(op, bound, granted));
-        }
+        RN_TRY(make_less(op, bound, granted));
     }
 }
 

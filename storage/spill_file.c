@@ -6,14 +6,21 @@
  *
  * Space is a table next[extent], two levels deep (a leaf of 16 KiB per GiB), in the heap: 4 bytes
  * for 256 KiB. A chain that is given back goes in front of the free ones as a whole, so that it is
- * taken again in its order and while its pages are still in memory. Of what is free the file system
- * keeps at most 64 MiB; the blocks of everything above it are punched out.
+ * taken again in its order and while its pages are still in memory: that is faster than fresh ones
+ * (storage/README.md). When more is free than lives, and 64 MiB, the rest is punched out; when
+ * nothing lives, everything above 64 MiB is.
  *
- * 1. Every extent below `extents` is in one chain: of a run, or of the free ones.
+ * Write-behind (sync_file_range for every MiB) is an option, off by default: most runs are read and
+ * given back before the system would have written them, and giving back waits for what is being
+ * written. Inside a memory control group, where pages must go to the disk anyway, it pays. Figures:
+ * `make bench-runs`, storage/README.md. Blocks are not compressed: the same place.
+ *
+ * 1. Every extent up to `extents` is in one chain: of a run, or of the free ones.
  * 2. live_bytes = sum of the chains' bytes = what the file takes of its quotas.
- * 3. The file is longer than live_bytes by the unused ends of chains (less than an extent each) and
- *    what is free.
- * 4. After the first failure nothing is written or read any more; giving back still works. */
+ * 3. The file has at most as many extents as the most that ever lived at a time, and the unused
+ *    ends of chains (less than an extent each).
+ * 4. After the first failure nothing is written or read any more; giving back still works.
+ */
 #include <errno.h>
 #include <sys/resource.h>
 
@@ -24,8 +31,8 @@
 
 #define LEAF_EXTENTS 4096u
 #define LEAF_BYTES (LEAF_EXTENTS * sizeof(uint32_t))
-#define PUNCHED (UINT32_C(1) << 31)                            /* in next[] of a free extent */
-#define KEPT_MAX (INT64_C(64) * 1024 * 1024 / RN_EXTENT_BYTES) /* free extents not punched */
+#define PUNCHED (UINT32_C(1) << 31) /* in next[] of a free extent */
+#define KEPT_EXTENTS (INT64_C(64) * 1024 * 1024 / RN_EXTENT_BYTES)
 #define LOOK_BYTES (INT64_C(16) * 1024 * 1024)
 #define INTERRUPTS_MAX 1000
 #define PARTS_MAX 4
@@ -117,7 +124,7 @@ static ration_status take_extent(rn_spill_file *file, uint32_t *out_extent)
     if (extent != 0) {
         uint32_t *next = next_of(file, extent);
         file->first_free = *next & ~PUNCHED;
-        file->free_kept -= (*next & PUNCHED) == 0;
+        file->kept_extents -= (*next & PUNCHED) == 0;
     } else {
         extent = file->extents + 1;
         if (extent > RN_EXTENTS_MAX || extent * RN_EXTENT_BYTES > file->length_max) {
@@ -439,20 +446,39 @@ static void punch_chain(rn_spill_file *file, const rn_extents *chain)
     }
 }
 
+/* Nothing lives: the file begins anew, and gives back all but its first part. */
+static void begin_anew(rn_spill_file *file)
+{
+    const rn_disk *disk = file->volume->disk;
+    if (file->extents > KEPT_EXTENTS) {
+        (void)disk->punch(disk->state, file->descriptor, KEPT_EXTENTS * RN_EXTENT_BYTES,
+                          (file->extents - KEPT_EXTENTS) * RN_EXTENT_BYTES);
+    }
+    file->extents = file->first_free = 0;
+    file->kept_extents = 0;
+}
+
 void rn_extents_release(rn_spill_file *file, rn_extents *chain)
 {
-    if (chain->first != 0) {
-        int64_t extents = (chain->bytes + RN_EXTENT_BYTES - 1) / RN_EXTENT_BYTES;
-        if (file->free_kept + extents > KEPT_MAX) {
+    int64_t extents = (chain->bytes + RN_EXTENT_BYTES - 1) / RN_EXTENT_BYTES;
+    file->live_bytes -= chain->bytes;
+    rn_spill_quota_release(file->quota, chain->bytes);
+    if (file->error.status != RATION_OK) {
+        *chain = (rn_extents){0}; /* nothing will be written any more */
+        return;
+    }
+    if (file->live_bytes == 0) {
+        begin_anew(file);
+    } else {
+        int64_t kept = file->kept_extents + extents;
+        if (kept > KEPT_EXTENTS + file->live_bytes / RN_EXTENT_BYTES) {
             punch_chain(file, chain);
         } else {
-            file->free_kept += extents;
+            file->kept_extents = kept;
         }
         *next_of(file, chain->last) |= file->first_free;
         file->first_free = chain->first;
     }
-    file->live_bytes -= chain->bytes;
-    rn_spill_quota_release(file->quota, chain->bytes);
     *chain = (rn_extents){0};
 }
 

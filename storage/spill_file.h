@@ -41,9 +41,9 @@ struct rn_spill_file {
     uint32_t extents;    /* ever used: the file's length */
     uint32_t leaf_count; /* of the table's leaves */
     uint32_t leaf_slots;
-    uint32_t **leaves;   /* extent -> the next one of its chain */
-    uint32_t first_free; /* chain of free extents */
-    int64_t free_kept;   /* of these, those whose blocks the file system still keeps */
+    uint32_t **leaves;    /* extent -> the next one of its chain */
+    uint32_t first_free;  /* chain of free extents */
+    int64_t kept_extents; /* of these, those whose blocks the file system still keeps */
     int64_t live_bytes, written_bytes;
     int64_t until_look;         /* bytes until the free space is looked at again */
     int64_t behind, behind_end; /* positions: written, and not yet handed to the disk */

@@ -8,13 +8,15 @@
 #include "tests/iterators/spilling.h"
 #include "tests/storage/spill_world.h"
 
-/* n = 1, 1 + step, .. until the fault is not met any more; once and for ever. */
-SUPPORT_UNUSED static void spill_faults(const char *plan, int64_t limit_bytes, int64_t step)
+/* n = 1, 1 + step, .. until the fault is not met any more; once and for ever. `graph` as for
+ * rn_test_open. */
+SUPPORT_UNUSED static void spill_faults_on(const char *graph, const char *plan, int64_t limit_bytes,
+                                           int64_t step)
 {
     static const int faults[] = {EIO, ENOSPC, EINTR, FAULT_SHORT, FAULT_ZERO};
     static faulty_disk disk;
     rn_test_world world;
-    rn_test_open(&world, NULL, NULL);
+    rn_test_open(&world, NULL, graph);
     faulty_disk_open(&disk);
     rn_spill_volume_replace(world.governor->volume, &disk.disk);
     rn_test_result wanted = rn_test_run(&world, plan, 0);
@@ -44,6 +46,11 @@ SUPPORT_UNUSED static void spill_faults(const char *plan, int64_t limit_bytes, i
     ck_assert_int_gt(disk.writes, 0);
     rn_test_result_free(&wanted);
     rn_test_close(&world);
+}
+
+SUPPORT_UNUSED static void spill_faults(const char *plan, int64_t limit_bytes, int64_t step)
+{
+    spill_faults_on(NULL, plan, limit_bytes, step);
 }
 
 #endif

@@ -220,6 +220,19 @@ START_TEST(test_aggregate__explains_bad_plans)
 }
 END_TEST
 
+/* The only group's list outlives the shards that are empty. */
+START_TEST(test_aggregate__one_list)
+{
+    rn_test_world world;
+    rn_test_open(&world, NULL, NULL);
+    rn_test_rows(&world,
+                 "- range: { rows: 5, columns: { i: sequence } }\n"
+                 "- aggregate: { compute: { l: collect(i) } }\n",
+                 "[0, 1, 2, 3, 4]\n");
+    rn_test_close(&world);
+}
+END_TEST
+
 START_TEST(test_aggregate__bounds_the_words_of_a_group)
 {
     char plan[4000], *at = plan;
@@ -264,6 +277,7 @@ int main(void)
         test_aggregate__collects_long_lists,
         test_aggregate__null_is_a_group,
         test_aggregate__explains_bad_plans,
+        test_aggregate__one_list,
         test_aggregate__bounds_the_words_of_a_group,
         test_aggregate__comes_through_every_limit_and_fault,
     };

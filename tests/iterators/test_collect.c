@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "iterators/held.h"
 #include "iterators/registry.h"
-#include "tests/world.h"
+#include "tests/iterators/spill_faults.h"
 
 START_TEST(test_collect__passes_every_row_on_in_order)
 {
@@ -215,6 +215,7 @@ static ration_status read_all(held_host *host, rn_held_scan *scan, int64_t rows,
     int64_t number = 0;
     do {
         RN_TRY(rn_held_scan_next(scan, &batch));
+        ck_assert(scan->buffer == NULL || scan->pin.block == NULL); /* one block, never two */
         if (spill_in > 0 && rn_random_below(random, spill_in) == 0) {
             RN_TRY(rn_held_spill(&host->held, (int64_t)rn_random_below(random, 1000000)));
         }
@@ -503,11 +504,6 @@ START_TEST(test_held__rescanned_and_ordered_under_limits)
 }
 END_TEST
 
-SUPPORT_UNUSED static int64_t written_bytes(const rn_test_world *world)
-{
-    return rn_load(&rn_spill_volume_quota(world->governor->volume)->total_bytes);
-}
-
 START_TEST(test_collect__sweep_and_faults)
 {
     static const char plan[] = "- range: { rows: 8000, columns: { k: sequence, s: { random: "
@@ -519,7 +515,7 @@ START_TEST(test_collect__sweep_and_faults)
     ck_assert_int_eq(enough, 1);
 #else
     ck_assert_int_lt(enough, 400 * 1024);
-    ck_assert_int_gt(written_bytes(&world), 8000 * 60);
+    ck_assert_int_gt(spilling_written(&world), 8000 * 60);
 #endif
     rn_test_faults(&world, plan);
     rn_test_close(&world);
@@ -549,6 +545,55 @@ START_TEST(test_collect__before_and_behind_sort)
 }
 END_TEST
 
+START_TEST(test_collect__comes_through_a_failing_disk)
+{
+    spill_faults("- range: { rows: 6000, columns: { k: sequence, s: { random: string, width: 60 } "
+                 "} }\n- collect: all\n",
+                 420 * 1024, 1);
+    spill_faults("- range: { rows: 30, columns: { k: sequence, s: { random: string, width: 60000 } "
+                 "} }\n- collect: all\n",
+                 500 * 1024, 1);
+}
+END_TEST
+
+/* A scan that finds the disk failing says so, and goes on where nothing was lost. */
+START_TEST(test_held__says_what_the_disk_says)
+{
+    static held_host host;
+    static faulty_disk disk;
+    rn_held_scan scan;
+    uint64_t random = 1;
+    rn_test_open(&host.world, NULL, NULL);
+    faulty_disk_open(&disk);
+    rn_spill_volume_replace(host.world.governor->volume, &disk.disk);
+    for (int when = 0; when < 2; when++) { /* writing, reading */
+        ck_assert_int_eq(open_held(&host, 0), RATION_OK);
+        ck_assert_int_eq(fill_held(&host, 3008), RATION_OK);
+        ck_assert_int_eq(rn_held_scan_open(&host.held, host.context, host.slot, 100, false, &scan),
+                         RATION_OK);
+        disk.fault = EIO;
+        if (when == 0) {
+            rn_failure_arm(&disk.due, 8, true);
+            ck_assert_int_eq(rn_held_spill(&host.held, INT64_MAX), RATION_SPILL_IO);
+            ck_assert_int_eq(rn_held_spill(&host.held, INT64_MAX), RATION_SPILL_IO);
+        } else {
+            ck_assert_int_eq(rn_held_spill(&host.held, INT64_MAX), RATION_OK);
+            int64_t reads = disk.reads;
+            ck_assert_int_eq(read_all(&host, &scan, 3008, 0, &random), RATION_OK);
+            ck_assert_int_gt(disk.reads, reads);
+            rn_failure_arm(&disk.due, 3, false);
+            ck_assert_int_eq(read_all(&host, &scan, 3008, 0, &random), RATION_SPILL_IO);
+        }
+        rn_failure_arm(&disk.due, 0, false);
+        ration_error error;
+        ck_assert(rn_spill_file_error(host.file, &error));
+        rn_held_scan_close(&scan);
+        close_held(&host);
+    }
+    rn_test_close(&host.world);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -561,6 +606,8 @@ int main(void)
         test_held__rescanned_and_ordered_under_limits,
         test_collect__sweep_and_faults,
         test_collect__before_and_behind_sort,
+        test_collect__comes_through_a_failing_disk,
+        test_held__says_what_the_disk_says,
     };
     return support_run("collect", tests, RN_COUNT(tests));
 }

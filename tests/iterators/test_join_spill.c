@@ -259,14 +259,15 @@ START_TEST(test_join_spill__written_out_while_probing)
     for (size_t i = 0; i < 2 * RN_COUNT(types); i++) {
         char plan[900];
         snprintf(plan, sizeof plan,
-                 "- range: { rows: 60000, columns: { i: sequence, t: { random: string, width: 60, "
+                 "- range: { rows: 60000, columns: { i: sequence, t: { random: string, width: %d, "
                  "seed: 1 } } }\n"
                  "- project: { i: i, t: t, k: 'i / 3 %% 15000' }\n"
                  "- join: { type: %s, on: { k: l }, with: [ { range: { rows: 20000, columns: { j: "
                  "sequence, %s } } },\n"
                  "    { project: { j: j, s: s, l: 'j / 2' } } ] }\n"
                  "- sort: [i]\n",
-                 types[i % RN_COUNT(types)], payloads[i / RN_COUNT(types)]);
+                 i % RN_COUNT(types) < 2 ? 60 : 300, types[i % RN_COUNT(types)],
+                 payloads[i / RN_COUNT(types)]);
         expect_spilled(&world, plan, (int64_t[]){5 * MIB, 7 * MIB}, 2);
     }
     rn_test_close(&world);

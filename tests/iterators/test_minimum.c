@@ -61,7 +61,7 @@ static const minimum_case cases[] = {
     {"collect", NARROW(40000) "- collect: all\n"},
     {"collect, strings", STRINGS "- collect: all\n"},
     {"collect, wide rows", WIDE "- collect: all\n"},
-    {"collect, collect, sort", STRINGS "- collect: all\n- collect: all\n- sort: [k]\n"},
+    {"collect, collect, sort", NARROW(40000) "- collect: all\n- collect: all\n- sort: [k]\n"},
     {"sort", NARROW(40000) "- sort: [k, i]\n"},
     {"sort, wide rows", WIDE "- sort: [s]\n"},
     {"topk", NARROW(40000) "- topk: { by: [k, i], rows: 20000 }\n"},

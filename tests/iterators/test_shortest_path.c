@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/iterators/people.h"
-#include "tests/world.h"
+#include "tests/iterators/spill_faults.h"
 
 #define PERSONS "- scan: { label: Person, as: p }\n"
 
@@ -169,7 +169,7 @@ END_TEST
 #define STAR 600000
 
 /* Stars beside each other: node 0 with `leaves` around it, node `leaves + 1` with as many, .. */
-static void open_stars(rn_test_world *world, int stars, int leaves)
+static char *make_stars(int stars, int leaves)
 {
     size_t capacity = 100 + (size_t)stars * (size_t)leaves * 16;
     char *text = malloc(capacity);
@@ -183,13 +183,14 @@ static void open_stars(rn_test_world *world, int stars, int leaves)
         rn_text_put_bytes(&graph, line, i == centre ? 0 : (size_t)length);
     }
     ck_assert_uint_lt(graph.length, capacity);
-    rn_test_open(world, NULL, text);
-    free(text);
+    return text;
 }
 
-static int64_t written_bytes(const rn_test_world *world)
+static void open_stars(rn_test_world *world, int stars, int leaves)
 {
-    return rn_load(&rn_spill_volume_quota(world->governor->volume)->total_bytes);
+    char *text = make_stars(stars, leaves);
+    rn_test_open(world, NULL, text);
+    free(text);
 }
 
 START_TEST(test_shortest_path__searches_half_a_million_nodes)
@@ -232,7 +233,7 @@ START_TEST(test_shortest_path__keeps_its_bits_and_two_chunks)
 #else
     ck_assert_int_gt(enough, STAR / 8 + 2 * 64 * 1024);
     ck_assert_int_lt(enough, STAR / 8 + 8 * 64 * 1024);
-    ck_assert_int_gt(written_bytes(&world), STAR * 3);
+    ck_assert_int_gt(spilling_written(&world), STAR * 3);
 #endif
     rn_test_close(&world);
 }
@@ -251,7 +252,7 @@ START_TEST(test_shortest_path__gives_the_same_rows_from_a_written_queue)
         24 * 1024, true);
 #ifndef RATION_UNGOVERNED
     ck_assert_int_lt(enough, 512 * 1024);
-    ck_assert_int_gt(written_bytes(&world), 3 * 64000);
+    ck_assert_int_gt(spilling_written(&world), 3 * 64000);
 #endif
     (void)enough;
     rn_test_close(&world);
@@ -273,12 +274,24 @@ START_TEST(test_shortest_path__writes_out_both_searches)
     rn_test_rows(&world, plan,
                  "Node/0|Node/0|0\nNode/0|Node/9|1\nNode/0|Node/300001|null\n"
                  "Node/300001|Node/0|null\nNode/300001|Node/9|null\nNode/300001|Node/300001|0\n");
-    ck_assert_int_eq(written_bytes(&world), 0);
+    ck_assert_int_eq(spilling_written(&world), 0);
     (void)rn_test_sweep(&world, plan, 24 * 1024, false);
 #ifndef RATION_UNGOVERNED
-    ck_assert_int_gt(written_bytes(&world), 2 * 300000 * 2);
+    ck_assert_int_gt(spilling_written(&world), 2 * 300000 * 2);
 #endif
     rn_test_close(&world);
+}
+END_TEST
+
+START_TEST(test_shortest_path__comes_through_a_failing_disk)
+{
+    char *stars = make_stars(1, 100000);
+    spill_faults_on(stars,
+                    "- scan: { label: Node, id: 0, as: a }\n"
+                    "- shortest_path: { from: a, to: b, edge: edge, direction: both, length: d }\n"
+                    "- filter: d = 0 or b.id > 99900\n",
+                    400 * 1024, 1);
+    free(stars);
 }
 END_TEST
 
@@ -346,6 +359,7 @@ int main(void)
         test_shortest_path__keeps_its_bits_and_two_chunks,
         test_shortest_path__gives_the_same_rows_from_a_written_queue,
         test_shortest_path__writes_out_both_searches,
+        test_shortest_path__comes_through_a_failing_disk,
         test_shortest_path__explains_bad_plans,
         test_shortest_path__comes_through_every_limit_and_fault,
     };

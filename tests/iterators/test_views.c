@@ -5,7 +5,7 @@
 #include "iterators/registry.h"
 #include "iterators/views.h"
 #include "tests/iterators/people.h"
-#include "tests/world.h"
+#include "tests/iterators/spill_faults.h"
 
 /* Where the rows lie that are viewed: in memory, written out before, or written out under the view
  * while it stands in them. */
@@ -551,6 +551,37 @@ START_TEST(test_views__come_through_every_limit_and_fault)
 }
 END_TEST
 
+/* Every view over rows that were written out, with the nth call of the disk failing: all rows, or
+ * what the disk says. */
+START_TEST(test_views__come_through_a_failing_disk)
+{
+    static faulty_disk disk;
+    rn_test_world world;
+    test_plan built;
+    rn_test_open(&world, NULL, PEOPLE);
+    faulty_disk_open(&disk);
+    rn_spill_volume_replace(world.governor->volume, &disk.disk);
+    build(&world, KNOWN "- project: { p: p, q: q, s: 1 }\n", &built);
+    mode = WRITTEN;
+    for (int forever = 0; forever < 2; forever++) {
+        ration_status status = RATION_SPILL_IO;
+        int64_t failed = -1;
+        for (int64_t n = 1; status != RATION_OK; n++, failed++) {
+            disk.fault = EIO;
+            rn_failure_arm(&disk.due, n, forever == 1);
+            status = hold_and_view(&world, built.plan, 0);
+            rn_failure_arm(&disk.due, 0, false);
+            ck_assert(status == RATION_OK || status == RATION_SPILL_IO);
+            spilling_nothing_left(&world);
+        }
+        ck_assert_int_gt(failed, 2); /* open, write, read */
+    }
+    mode = KEPT;
+    forget(&built);
+    rn_test_close(&world);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -562,6 +593,7 @@ int main(void)
         test_views__lists_of_strings_can_be_read,
         test_views__explain_what_does_not_fit,
         test_views__come_through_every_limit_and_fault,
+        test_views__come_through_a_failing_disk,
     };
     return support_run("views", tests, RN_COUNT(tests));
 }

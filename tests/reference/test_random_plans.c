@@ -45,6 +45,12 @@ static bool orders(naive_operator kind)
     return kind == STEP_SORT || kind == STEP_TOPK || kind == STEP_LIMIT || kind == STEP_SKIP;
 }
 
+/* A query that may not begin, or not go on, with so little. */
+static bool is_refused(const engine_answer *answer)
+{
+    return answer->status == RATION_QUERY_LIMIT || answer->status == RATION_MINIMUM_ABOVE_LIMIT;
+}
+
 /* Is what the engine answered what the reference says? Under a limit, a refusal is too. */
 static bool agrees(comparison *c, bool limited)
 {
@@ -55,7 +61,7 @@ static bool agrees(comparison *c, bool limited)
         rn_text_format(&why, "%s: %s", answer->built ? "not sound" : "not accepted", answer->text);
         return false;
     }
-    if (limited && answer->status == RATION_QUERY_LIMIT) {
+    if (limited && is_refused(answer)) {
         return true;
     }
     if (c->outcome.failed) {
@@ -94,7 +100,7 @@ static verdict compare_plan(comparison *c, statistics *count)
     count->with_rows += c->expected.count > 0;
     c->answer = engine_run(c->with, c->arena, c->yaml, c->length, schema, c->limit_bytes);
     count->limited++;
-    count->refused += c->answer.status == RATION_QUERY_LIMIT;
+    count->refused += is_refused(&c->answer);
     return agrees(c, true) ? SAME : DIFFERENT;
 }
 

@@ -189,6 +189,28 @@ static bool hogs(const sim_query *query)
     return query->plan == NULL ? !query->host.spills : query->plan->hogs;
 }
 
+int64_t oracle_minimum(const sim_query *query)
+{
+    const ration_limits *limits = &sim_the.limits;
+    const rn_sizes sizes = {
+        .batch_rows = (uint32_t)RN_MIN((int64_t)RN_BATCH_ROWS_MAX, limits->check_interval),
+        .max_row_bytes = limits->max_row_bytes};
+    return query->plan == NULL ? query->host.claim_bytes
+                               : rn_plan_minimum(query->plan->plan, &sizes);
+}
+
+/* The smallest limit that the query ever was below. */
+static int64_t least_limit(const sim_query *query)
+{
+    int64_t least = sim_the.least_limit_bytes;
+    for (int64_t i = 0; i < sim_the.limits.group_count; i++) {
+        const ration_group *group = &sim_the.limits.groups[i];
+        bool own = query->options.group == group->name && group->limit_bytes != 0;
+        least = own ? RN_MIN(least, group->limit_bytes) : least;
+    }
+    return query->options.limit_bytes == 0 ? least : RN_MIN(least, query->options.limit_bytes);
+}
+
 /* Does the seed say that this may happen? */
 static bool may_end_so(const sim_query *query)
 {
@@ -199,6 +221,8 @@ static bool may_end_so(const sim_query *query)
         return query->options.time_ms_max != 0;
     case RATION_ROW_BUDGET:
         return query->options.rows_max != 0;
+    case RATION_MINIMUM_ABOVE_LIMIT:
+        return oracle_minimum(query) > least_limit(query);
     case RATION_QUEUE_TIMEOUT:
         return sim_the.impatient;
     case RATION_NO_MEMORY:
@@ -250,8 +274,11 @@ void oracle_query(sim_query *query, sim_totals *totals)
         must_be_right(query);
         return;
     }
-    sim_must(may_end_so(query), "%s ended with %s: %s", query->name,
-             ration_status_name(query->status), query->error.message);
+    sim_must(may_end_so(query), "%s ended with %s: %s (%lld + %lld > %lld of %s; minimum %lld)",
+             query->name, ration_status_name(query->status), query->error.message,
+             (long long)query->refusal.charged_bytes, (long long)query->refusal.asked_bytes,
+             (long long)query->refusal.limit_bytes, query->refusal.pool,
+             (long long)oracle_minimum(query));
     must_be_explained(query);
 }
 

@@ -34,6 +34,8 @@
 #define STEPS_MAX 3000000
 #define ATTENDED_MAX 20000
 #define NOTES_KEPT 80
+#define LOOKS_MAX 100000 /* at the clock in one step */
+#define LOOK_NS 30       /* that one takes */
 
 typedef enum task_state { READY, WAITING, ENDED } task_state;
 
@@ -59,7 +61,7 @@ static struct {
     bool on, printing;
     uint64_t seed, random, trace, steps, notes_made;
     int64_t now_ns;
-    uint32_t rarity, attended;
+    uint32_t rarity, attended, looks;
     ucontext_t loop;
     const void *loop_stack;
     size_t loop_bytes;
@@ -190,6 +192,12 @@ bool sim_is_over(void)
 int64_t sim_now_ns(void)
 {
     return sim.now_ns;
+}
+
+int64_t sim_look_ns(void)
+{
+    sim_must(sim.looks++ < LOOKS_MAX, "it reads the clock without end, and gives way to nobody");
+    return sim.now_ns += LOOK_NS;
 }
 
 void sim_pass(int64_t ns)
@@ -350,6 +358,7 @@ static void resume(task *next)
     sim.attended = next->attending ? sim.attended + 1 : 0;
     sim_must(sim.attended < ATTENDED_MAX, "deadlock: everybody waits for what nobody will do");
     sim.running = next;
+    sim.looks = 0;
     sim_note("runs", 0);
 #ifdef SIM_ASAN
     void *fake = NULL;

@@ -63,6 +63,7 @@ static void set_limit(int64_t limit_bytes)
 {
     ration_governor *governor = sim_the.governor;
     oracle_expect_cut(governor->root, limit_bytes);
+    sim_the.least_limit_bytes = RN_MIN(sim_the.least_limit_bytes, limit_bytes);
     ration_status status = ration_governor_set_limit(governor, limit_bytes);
     sim_must(status == RATION_OK, "the limit %lld was not taken", (long long)limit_bytes);
 }
@@ -179,7 +180,7 @@ static void choose_work(sim_query *made)
                                 .rests = sim_one_in(3),
                                 .steps = between(1, 60),
                                 .step_bytes = between_octaves(KIB, 7)};
-        bool peers = made->host.spills && sim_one_in(3);
+        bool peers = made->host.spills && sim_one_in(3) && getenv("NOPEERS") == NULL;
         made->host.claim_bytes = (made->host.step_bytes + 8 * KIB) * (peers ? 2 : 1);
         if (peers) {
             sim_host_spawn_peer(made);
@@ -213,6 +214,10 @@ static void add_query(uint32_t number, int64_t now_ns, bool together)
     if (sim_the.limits.group_count > 0 && !sim_one_in(4)) {
         uint64_t group = sim_below((uint64_t)sim_the.limits.group_count);
         made->options.group = sim_the.limits.groups[group].name;
+    }
+    if (sim_one_in(8)) { /* just enough, or whatever */
+        made->options.limit_bytes =
+            sim_one_in(2) ? oracle_minimum(made) : between_octaves(256 * KIB, 4);
     }
     if (sim_one_in(20)) {
         made->options.rows_max = between_octaves(10, 10);
@@ -252,6 +257,7 @@ static void choose_limits(void)
     ration_limits *limits = &sim_the.limits;
     ration_limits_default(limits);
     limits->limit_bytes = between_octaves(1024 * KIB, 4);
+    sim_the.least_limit_bytes = limits->limit_bytes;
     limits->check_interval = intervals[sim_below(RN_COUNT(intervals))];
     limits->chunk_bytes_max = between_octaves(4 * KIB, 9);
     limits->retain_ms = retains[sim_below(RN_COUNT(retains))];

@@ -129,6 +129,8 @@ void oracle_begin(void);
 void oracle_expect_cut(ration_pool *pool, int64_t limit_bytes);
 void oracle_unlocked(rn_ledger *ledger);
 void oracle_asked(const rn_slot *slot, int64_t bytes, const rn_reply *asked);
+/* What the query claims. */
+int64_t oracle_minimum(const sim_query *query);
 /* After each step. */
 void oracle_step(void);
 /* Of a query that has ended, before it is closed .. */

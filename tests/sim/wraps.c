@@ -25,8 +25,9 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *out_time)
     if (!sim_is_on()) {
         return __real_clock_gettime(clock, out_time);
     }
-    out_time->tv_sec = (time_t)(sim_now_ns() / 1000000000);
-    out_time->tv_nsec = (long)(sim_now_ns() % 1000000000);
+    int64_t now_ns = sim_look_ns();
+    out_time->tv_sec = (time_t)(now_ns / 1000000000);
+    out_time->tv_nsec = (long)(now_ns % 1000000000);
     return 0;
 }
 
