@@ -12,7 +12,7 @@
 #include "iterators/registry.h"
 
 typedef struct query_arguments {
-    const char *plan, *name, *config, *graph;
+    const char *plan, *name, *config, *graph, *group;
     int64_t limit_bytes, rows_shown;
     int format;
     bool json, explain, profile, quiet;
@@ -222,8 +222,10 @@ static ration_status tell_end(const query_arguments *arguments, query_session *s
 static int run_plan(const query_arguments *arguments, query_session *session)
 {
     ration_error error;
-    const ration_query_options options = {
-        .size = sizeof options, .name = session->plan->name, .limit_bytes = arguments->limit_bytes};
+    const ration_query_options options = {.size = sizeof options,
+                                          .name = session->plan->name,
+                                          .limit_bytes = arguments->limit_bytes,
+                                          .group = arguments->group};
     if (ration_query_open(session->governor, &options, &session->query, &error) != RATION_OK) {
         return rn_cli_error(&error);
     }
@@ -274,6 +276,8 @@ int rn_cli_query(int argc, char **argv)
         {"graph", RN_OPTION_TEXT, "PATH", "manifest or edge list, instead of the plan's",
          &arguments.graph, NULL},
         {"limit", RN_OPTION_SIZE, "SIZE", "limit of the query", &arguments.limit_bytes, NULL},
+        {"group", RN_OPTION_TEXT, "NAME", "group of the configuration it belongs to",
+         &arguments.group, NULL},
         {"param", RN_OPTION_LIST, "NAME=VALUE", "a parameter; may be given several times",
          &arguments.parameters, NULL},
         {"config", RN_OPTION_TEXT, "FILE", "limits (default: memory.yaml here, else the defaults)",

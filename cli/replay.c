@@ -195,6 +195,7 @@ static void fill_report(replay_session *session, rn_report *report)
     ration_pool_read(ration_governor_queries(session->governor), &queries);
     report->workload = &session->workload;
     report->figures = &session->figures;
+    report->governor = session->governor;
     report->data_bytes = data.charged_bytes - session->own_bytes;
     report->left_bytes = queries.granted_bytes;
     report->audit_ok = ration_pool_check(ration_governor_root(session->governor), report->audit,

@@ -390,3 +390,26 @@ const char *ration_governor_ordering(const ration_governor *governor)
 {
     return rn_ledger_uses_membarrier(governor->ledger) ? "membarrier" : "seq_cst";
 }
+
+ration_status rn_governor_group(ration_governor *governor, const char *name, rn_group **out_group,
+                                ration_error *error)
+{
+    const char *names[RATION_GROUPS_MAX] = {NULL};
+    int64_t count = governor->limits.group_count;
+    for (int64_t i = 0; i < count; i++) {
+        names[i] = governor->limits.groups[i].name;
+        if (strcmp(names[i], name) == 0) {
+            *out_group = &governor->groups[i];
+            return RATION_OK;
+        }
+    }
+    const char *nearest = rn_nearest(name, names, (size_t)count);
+    char hint[96] = "memory.yaml names none";
+    if (nearest != NULL) {
+        (void)snprintf(hint, sizeof hint, "did you mean '%s'?", nearest);
+    } else if (count > 0) {
+        (void)snprintf(hint, sizeof hint, "memory.yaml names %lld, such as '%s'", (long long)count,
+                       names[0]);
+    }
+    return rn_error_set(error, RATION_INVALID_ARGUMENT, hint, "there is no group '%.60s'", name);
+}

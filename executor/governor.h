@@ -42,6 +42,10 @@ struct ration_governor {
     int64_t turns; /* ever */
 };
 
+/* The group of this name. Errors: INVALID_ARGUMENT, with a suggestion. */
+RATION_NODISCARD ration_status rn_governor_group(ration_governor *governor, const char *name,
+                                                 rn_group **out_group, ration_error *error);
+
 /* The child of a fork has a shared governor of its parent, and not the memory its ledger is in. */
 bool rn_governor_is_inherited(const ration_governor *governor);
 

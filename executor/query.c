@@ -38,29 +38,6 @@ static void free_query(ration_query *query)
     rn_heap_free(query, sizeof *query);
 }
 
-static ration_status find_group(ration_governor *governor, const char *name, rn_group **out_group,
-                                ration_error *error)
-{
-    const char *names[RATION_GROUPS_MAX] = {NULL};
-    int64_t count = governor->limits.group_count;
-    for (int64_t i = 0; i < count; i++) {
-        names[i] = governor->limits.groups[i].name;
-        if (strcmp(names[i], name) == 0) {
-            *out_group = &governor->groups[i];
-            return RATION_OK;
-        }
-    }
-    const char *nearest = rn_nearest(name, names, (size_t)count);
-    char hint[96] = "memory.yaml names none";
-    if (nearest != NULL) {
-        (void)snprintf(hint, sizeof hint, "did you mean '%s'?", nearest);
-    } else if (count > 0) {
-        (void)snprintf(hint, sizeof hint, "memory.yaml names %lld, such as '%s'", (long long)count,
-                       names[0]);
-    }
-    return rn_error_set(error, RATION_INVALID_ARGUMENT, hint, "there is no group '%.60s'", name);
-}
-
 static void name_query(ration_query *query, const char *name)
 {
     rn_text text = rn_text_over(query->name, sizeof query->name);
@@ -122,7 +99,7 @@ ration_status ration_query_open(ration_governor *governor, const ration_query_op
     }
     rn_group *group = NULL;
     if (options->group != NULL) {
-        RN_TRY(find_group(governor, options->group, &group, error));
+        RN_TRY(rn_governor_group(governor, options->group, &group, error));
     }
     ration_query *query = rn_heap_allocate(sizeof *query);
     if (query == NULL) {

@@ -99,6 +99,20 @@ static const rn_recorded *find_recorded(const rn_workload *workload, uint32_t qu
     return NULL;
 }
 
+/* Is its group there? Tells at its place what opening it would tell later. */
+static ration_status check_group(const rn_replay *replay, const rn_workload_query *what,
+                                 ration_error *error)
+{
+    rn_group *group;
+    ration_error found;
+    if (what->group == NULL ||
+        rn_governor_group(replay->governor, what->group, &group, &found) == RATION_OK) {
+        return RATION_OK;
+    }
+    return rn_error_at(error, RATION_PLAN, replay->workload->path, what->line, what->column,
+                       found.hint, "%s", found.message);
+}
+
 ration_status rn_replay_check(const rn_replay *replay, ration_error *error)
 {
     const rn_workload *workload = replay->workload;
@@ -110,6 +124,7 @@ ration_status rn_replay_check(const rn_replay *replay, ration_error *error)
         rn_plan *plan;
         RN_TRY(build_plan(replay, &arrival, &plan, error));
         rn_plan_close(plan);
+        RN_TRY(check_group(replay, &workload->queries[i], error));
     }
     return RATION_OK;
 }
@@ -170,7 +185,8 @@ void rn_replay_run(const rn_replay *replay, const rn_arrival *arrival, pthread_m
                                     .name = name,
                                     .limit_bytes = what->limit_bytes,
                                     .rows_max = what->rows_max,
-                                    .time_ms_max = what->time_ms_max};
+                                    .time_ms_max = what->time_ms_max,
+                                    .group = what->group};
     ration_query *query;
     out_outcome->status =
         ration_query_open(replay->governor, &options, &query, &out_outcome->error);

@@ -123,6 +123,46 @@ static void put_memory(const rn_report *report, rn_text *text)
     rn_text_put(text, " at the start)\n");
 }
 
+static int64_t count_groups(const rn_report *report)
+{
+    return report->governor == NULL ? 0 : report->governor->limits.group_count;
+}
+
+static ration_pool_figures read_group(const rn_report *report, int64_t number)
+{
+    ration_pool_figures figures;
+    ration_pool_read(report->governor->groups[number].pool, &figures);
+    return figures;
+}
+
+static void put_groups(const rn_report *report, rn_text *text)
+{
+    for (int64_t i = 0; i < count_groups(report); i++) {
+        ration_pool_figures figures = read_group(report, i);
+        rn_text_format(text, "%s%s: peak ", i == 0 ? "groups         " : "               ",
+                       report->governor->limits.groups[i].name);
+        rn_text_put_size(text, figures.peak_bytes);
+        rn_text_put(text, " of ");
+        rn_text_put_size(text, figures.limit_bytes);
+        rn_text_format(text, ", refused there %lld\n", (long long)figures.refusals);
+    }
+}
+
+static void put_json_groups(const rn_report *report, rn_text *text)
+{
+    rn_text_put(text, ",\"groups\":[");
+    for (int64_t i = 0; i < count_groups(report); i++) {
+        const ration_group *group = &report->governor->limits.groups[i];
+        ration_pool_figures figures = read_group(report, i);
+        rn_text_put(text, i == 0 ? "{\"name\":" : ",{\"name\":");
+        rn_text_put_json(text, group->name, strlen(group->name));
+        rn_text_format(text, ",\"limit_bytes\":%lld,\"peak_bytes\":%lld,\"refusals\":%lld}",
+                       (long long)group->limit_bytes, (long long)figures.peak_bytes,
+                       (long long)figures.refusals);
+    }
+    rn_text_put(text, "]");
+}
+
 void rn_report_put_text(const rn_report *report, rn_text *text)
 {
     const rn_replay_figures *figures = report->figures;
@@ -137,6 +177,7 @@ void rn_report_put_text(const rn_report *report, rn_text *text)
     rn_text_put(text, "\n");
     put_causes(report, text);
     put_memory(report, text);
+    put_groups(report, text);
     double seconds = (double)report->elapsed_us / 1e6;
     rn_text_format(text,
                    "time           %.2f s, %.1f queries/s completed; schedule lag p50 %.1f, p95 "
@@ -183,6 +224,10 @@ static void put_json_class(const rn_workload_query *query, const rn_class_figure
 {
     rn_text_put(text, "{\"name\":");
     put_json_text(text, query->name);
+    if (query->group != NULL) {
+        rn_text_put(text, ",\"group\":");
+        put_json_text(text, query->group);
+    }
     rn_text_format(text, ",\"arrived\":%lld,\"completed\":%lld,\"refused\":%lld,\"failed\":%lld",
                    (long long)figures->arrived, (long long)figures->by_status[RATION_OK],
                    (long long)sum_refused(figures), (long long)sum_failed(figures));
@@ -288,7 +333,9 @@ void rn_report_put_json(const rn_report *report, rn_text *text)
         rn_text_put(text, i == 0 ? "" : ",");
         put_json_class(&report->workload->queries[i], &figures->classes[i], text);
     }
-    rn_text_put(text, "],\"first_refusal\":");
+    rn_text_put(text, "]");
+    put_json_groups(report, text);
+    rn_text_put(text, ",\"first_refusal\":");
     if (figures->refused_number >= 0) {
         put_json_refusal(&figures->first_refusal, text);
     } else {

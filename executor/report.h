@@ -12,8 +12,9 @@
 typedef struct rn_report {
     const rn_workload *workload;
     const rn_replay_figures *figures;
-    int64_t limit_bytes; /* of the root */
-    int64_t data_bytes;  /* charged to `data` by the graph */
+    ration_governor *governor; /* for its groups; NULL = none to show */
+    int64_t limit_bytes;       /* of the root */
+    int64_t data_bytes;        /* charged to `data` by the graph */
     uint64_t nodes, edges;
     int64_t peak_bytes;            /* charged + credit of the root, data included */
     int64_t samples, samples_over; /* readings of the root's granted against its limit */

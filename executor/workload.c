@@ -286,8 +286,8 @@ static ration_status read_optional_int64(const reader *r, const rn_yaml *node, c
 
 static ration_status read_query(reader *r, const rn_yaml *node, rn_workload_query *query)
 {
-    static const char *const keys[] = {"name",        "plan",     "weight",     "parameters",
-                                       "limit_bytes", "rows_max", "time_ms_max"};
+    static const char *const keys[] = {"name",        "plan",     "weight",      "parameters",
+                                       "limit_bytes", "rows_max", "time_ms_max", "group"};
     RN_TRY(rn_yaml_expect(r->yaml, node, RN_YAML_MAPPING, r->error));
     RN_TRY(rn_yaml_check_keys(r->yaml, node, keys, RN_COUNT(keys), r->error));
     const rn_yaml *plan;
@@ -309,6 +309,7 @@ static ration_status read_query(reader *r, const rn_yaml *node, rn_workload_quer
     if (limit != NULL) {
         RN_TRY(rn_yaml_bytes(r->yaml, limit, 1, INT64_MAX, &query->limit_bytes, r->error));
     }
+    RN_TRY(rn_yaml_string(r->yaml, rn_yaml_get(node, "group"), &query->group, r->error));
     return read_parameters(r, rn_yaml_get(node, "parameters"), query);
 }
 

@@ -45,6 +45,7 @@ typedef struct rn_workload_query {
     uint32_t file;    /* of plan_files */
     int64_t weight;
     int64_t limit_bytes, rows_max, time_ms_max; /* 0 = memory.yaml's */
+    const char *group;                          /* of memory.yaml; NULL = none */
     uint32_t parameter_count;
     const rn_workload_parameter *parameters;
     int line, column;

@@ -210,9 +210,10 @@ bool engine_open(engine *with, rn_arena *arena, const char *directory, random_gr
     ration_limits_default(&limits);
     limits.limit_bytes = (int64_t)256 << 20;
     limits.check_interval = batch_rows;
-    limits.max_row_bytes = (int64_t)4 << 20; /* lists of everything are held as rows */
+    limits.max_row_bytes = (int64_t)256 << 10; /* lists of everything are held as rows */
     limits.enable_system_monitor = false;
     memset(with, 0, sizeof *with);
+    with->limits = limits;
     with->model = model;
     snprintf(path, sizeof path, "%s/manifest.yaml", directory);
     ration_status status = ration_governor_open(&limits, &with->governor, &error);
@@ -328,8 +329,12 @@ static void explain_failure(ration_query *query, rn_text *text)
 static void run_query(engine *with, rn_arena *arena, const rn_plan *plan, int64_t limit_bytes,
                       engine_answer *answer, rn_text *text)
 {
+    const ration_limits *limits = &with->limits;
+    rn_sizes sizes = {(uint32_t)RN_MIN((int64_t)RN_BATCH_ROWS_MAX, limits->check_interval),
+                      limits->max_row_bytes};
+    int64_t minimum = limit_bytes == 0 ? 0 : rn_plan_minimum(plan, &sizes);
     ration_query_options options = {
-        .size = sizeof options, .name = "random", .limit_bytes = limit_bytes};
+        .size = sizeof options, .name = "random", .limit_bytes = minimum + limit_bytes};
     ration_query *query;
     ration_error error;
     answer->status = ration_query_open(with->governor, &options, &query, &error);

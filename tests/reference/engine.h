@@ -9,6 +9,7 @@
 #include "tests/reference/random_plan.h"
 
 typedef struct engine {
+    ration_limits limits;
     ration_governor *governor;
     rn_slot *slot; /* on the pool `data` */
     rn_graph *graph;
@@ -31,7 +32,7 @@ typedef struct engine_answer {
     char text[1200];
 } engine_answer;
 
-/* Runs the plan; limit_bytes 0 = none of its own. `schema`: the columns it should have. */
+/* Runs the plan; limit_bytes: beyond its minimum, 0 = no limit of its own. `schema`: the columns it should have. */
 engine_answer engine_run(engine *with, rn_arena *arena, const char *yaml, size_t length,
                          const naive_schema *schema, int64_t limit_bytes);
 

@@ -124,6 +124,19 @@ static bool could_give(const sim_query *at)
            at->query->spent_bytes == 0;
 }
 
+/* What nobody but the asker can be made to give below `pool`: claims. */
+static int64_t count_claims(const sim_query *asker, const ration_pool *pool)
+{
+    int64_t claims = 0;
+    for (uint32_t i = 0; i < sim_the.query_count; i++) {
+        const sim_query *at = &sim_the.queries[i];
+        if (at != asker && at->query != NULL && is_below(at->query->pool, pool)) {
+            claims += rn_load(&at->query->pool->claim);
+        }
+    }
+    return claims;
+}
+
 static void look_at_refusal(const sim_query *asker, const rn_slot *slot, int64_t bytes)
 {
     const rn_no *no = &slot->no;
@@ -135,6 +148,9 @@ static void look_at_refusal(const sim_query *asker, const rn_slot *slot, int64_t
              "%s is refused %lld bytes, though with them it has %lld and its share is %lld",
              asker->name, (long long)bytes, (long long)(held + bytes),
              (long long)asker->query->pool->share);
+    if (count_claims(asker, no->pool) + bytes > no->limit_bytes) {
+        return;
+    }
     for (uint32_t i = 0; i < sim_the.query_count; i++) {
         const sim_query *at = &sim_the.queries[i];
         sim_must(at == asker || at->query == NULL || !is_below(at->query->pool, no->pool) ||

@@ -121,6 +121,34 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
     return failed;
 }
 
+int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+    if (!sim_is_inside()) {
+        return __real_pthread_cond_wait(condition, mutex);
+    }
+    (void)__wrap_pthread_mutex_unlock(mutex);
+    (void)sim_wait("waits for a condition", condition, INT64_MAX);
+    return __wrap_pthread_mutex_lock(mutex);
+}
+
+int __real_pthread_cond_broadcast(pthread_cond_t *condition);
+int __wrap_pthread_cond_broadcast(pthread_cond_t *condition);
+int __wrap_pthread_cond_broadcast(pthread_cond_t *condition)
+{
+    sim_wake(condition);
+    return __real_pthread_cond_broadcast(condition);
+}
+
+int __real_pthread_cond_signal(pthread_cond_t *condition);
+int __wrap_pthread_cond_signal(pthread_cond_t *condition);
+int __wrap_pthread_cond_signal(pthread_cond_t *condition)
+{
+    sim_wake(condition); /* all: it may wake more than one */
+    return __real_pthread_cond_signal(condition);
+}
+
 /* ------------------------------------------------------------------------------ schedule points */
 
 /* Stacks are only for reports of defects, and take a simulation's time. */
