@@ -19,9 +19,9 @@
  * after it has written out what it could, or by closing, as a victim and every failed query does.
  * The queue wakes the oldest waiting ticket when the last giver that could help it has answered
  * (memory/queue.c), and its owner asks again, further down the line: nobody sleeps on a giver that
- * is gone. A giver that waits itself is woken to give first, one that nobody is inside of is spilled
- * by who waits (giving.c). One that freed nothing is not asked again before it holds more, so the
- * line ends.
+ * is gone. A giver that waits itself is woken to give first; one that nobody is inside of is
+ * written out by who waits (giving.c). One that freed nothing is not asked again before it holds
+ * more, so the line ends.
  *
  * Who has a claim and can spill is no victim: it can always be made to give, down to its claim. It
  * is asked again though it freed nothing the last time, when nothing else is left; only after
@@ -36,9 +36,9 @@
  * disturbs nobody unless enough could be given.
  *
  *   1. A query is a giver iff the givers of its own pool are not 0; they are 0 or 1.
- *   2. WAIT in the queue is answered only when a giver below the full pool has not answered, or an
- *      older ticket waits there: by invariant 3 of queue.c either somebody will answer, or its owner
- *      is awake.
+ *   2. WAIT in the queue is answered only when a giver below the full pool has not answered, or
+ *      an older ticket waits there: by invariant 3 of queue.c either somebody will answer, or its
+ *      owner is awake.
  *   3. A victim is above its share, chosen for an ask that stays within its own, and chosen once.
  *
  * Bounds: one ask O(depth x (pools + slots) + givers chosen x pools below the full one), with the

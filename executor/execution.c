@@ -52,6 +52,11 @@ static ration_status open_operator(rn_execution *execution, uint32_t number, boo
     op->worker = worker;
     op->next = profile ? profile_next : node->class_->next;
     op->input_count = node->input_count;
+    if (node->class_->minimum != NULL) {
+        rn_sizes sizes = rn_worker_sizes(worker);
+        rn_minimum minimum = node->class_->minimum(node, &sizes);
+        op->minimum_bytes = RN_MAX(minimum.filling_bytes, minimum.emitting_bytes);
+    }
     RN_TRY(ration_context_create(worker->context, worker->slot, RATION_CONTEXT_BUMP, node->site,
                                  &op->context));
     size_t columns = node->output.count * sizeof(rn_column);
@@ -303,6 +308,18 @@ void rn_execution_publish(rn_execution *execution)
     rn_query_publish(execution->worker.query, site, most);
     rn_ask_can_spill(rn_slot_of(execution->worker.slot),
                      rn_add(spillable.now_bytes, spillable.later_bytes));
+}
+
+int64_t rn_execution_unspent(const rn_execution *execution)
+{
+    int64_t unspent = 0;
+    for (uint32_t i = 0; i < execution->plan->node_count; i++) {
+        const rn_operator *op = &execution->operators[i];
+        if (op->context != NULL) {
+            unspent += RN_MAX(op->minimum_bytes - count_held(op), 0);
+        }
+    }
+    return unspent;
 }
 
 /* The operator with most to give at once that has not been asked in this round. */

@@ -36,6 +36,8 @@ void rn_execution_close(rn_execution *execution);
 void rn_execution_publish(rn_execution *execution);
 /* What all operators together could give back. Owner only. */
 rn_spillable rn_execution_spillable(const rn_execution *execution);
+/* What operators have not drawn yet of their minimums, and count on. Owner only. */
+int64_t rn_execution_unspent(const rn_execution *execution);
 /* Lets operators write out what they hold, those with most to give first, until `want_bytes` came
  * free or nothing more can be given at once. Owner only. */
 RATION_NODISCARD ration_status rn_execution_spill(rn_execution *execution, int64_t want_bytes);

@@ -6,7 +6,8 @@
  * An idle query is taken as a whole: all its slots that have a spiller go from IDLE to TAKEN, one
  * after the other under the ledger's lock, or none does. While they are taken the query cannot be
  * closed, its slots cannot be returned, and its workers wait in rn_slot_enter. The taker owns the
- * slots; he is inside of his own query meanwhile, whose lock nobody waits for, so there is no cycle.
+ * slots; he is inside of his own query meanwhile, which nobody else takes then, so there is no
+ * cycle.
  *
  *   1. A query with want_bytes != 0 has a worker inside, who answers at its next settle or when it
  *      leaves, or all its workers see want_bytes when they leave, or somebody who waits finds it

@@ -45,9 +45,10 @@ static inline void rn_slot_enter(rn_slot *slot)
     }
 }
 
-/* The worker goes away, to come back some day, also as another thread; owner only. What is asked of the query is given
- * first: whoever sleeps on an answer gets it, from here or by rn_reclaim_idle. The exchange and the
- * look are ordered as those of the asker are, the other way round, so one of the two sees it. */
+/* The worker goes away, to come back some day, also as another thread; owner only. What is asked of
+ * the query is given first: whoever sleeps on an answer gets it, from here or by rn_reclaim_idle.
+ * The exchange and the look are ordered as those of the asker are, the other way round, so one of
+ * the two sees it. */
 static inline void rn_slot_leave(rn_slot *slot)
 {
     rn_store(&slot->thread, 0); /* whoever uses it next */

@@ -11,6 +11,7 @@
 #include "config/limits.h"
 #include "memory/context.h"
 #include "memory/probe.h"
+#include "ration_ask.h"
 #include "storage/spill.h"
 
 #define RN_QUERY_SLOTS_MAX 64u
@@ -130,8 +131,8 @@ void rn_query_after_fork(void *owner);
 /* Keeps the slot's last refusal as the query's latest; does not stop the query. */
 void rn_query_note_refusal(ration_query *query, const rn_slot *slot, const char *site);
 /* Makes `status` the query's sticky status unless it has one, keeping the detail: a refusal from
- * `slot->no` when it is one of memory and there is no `error`, else `error` (may be NULL). Returns the sticky status. Any
- * worker. */
+ * `slot->no` when it is one of memory and there is no `error`, else `error` (may be NULL). Returns
+ * the sticky status. Any worker. */
 ration_status rn_query_fail(ration_query *query, rn_slot *slot, const char *site,
                             ration_status status, const ration_error *error);
 /* Copies the first error that was no refusal; false when there was none. */

@@ -65,14 +65,6 @@ ration_status rn_settle_ask(rn_operator *op, int64_t bound_bytes)
     }
 }
 
-/* What of the query's claim nobody has drawn yet: other operators, and later steps of this one, count
- * on it. */
-static int64_t count_unspent(const rn_worker *worker)
-{
-    int64_t claim = rn_load(&worker->query->pool->claim);
-    return RN_MAX(claim - rn_slot_used(rn_slot_of(worker->slot)), 0);
-}
-
 ration_status rn_settle_between(rn_operator *op, int64_t at_least_bytes, int64_t up_to_bytes,
                                 int64_t *out_bytes)
 {
@@ -80,7 +72,7 @@ ration_status rn_settle_between(rn_operator *op, int64_t at_least_bytes, int64_t
     int64_t more_bytes = 0;
     RN_TRY(rn_settle(op, 0, at_least_bytes));
     if (up_to_bytes > at_least_bytes) {
-        int64_t unspent = count_unspent(op->worker);
+        int64_t unspent = rn_execution_unspent(op->worker->execution);
         RN_TRY(ration_slot_try_charge_between(
             slot, 0, rn_add(up_to_bytes - at_least_bytes, unspent), &more_bytes));
         ration_slot_release(slot, RN_MIN(more_bytes, unspent));

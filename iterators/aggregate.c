@@ -16,8 +16,8 @@
  *
  * Bound: settled for in two steps, the batch's fresh groups, then what all functions need; nothing
  * has changed until then but that there are groups of zeros. What was found is looked up again when
- * a spill came in between. Of a batch that needs more than
- * RN_AGGREGATE_PART_BYTES, a half is taken in. */
+ * a spill came in between. Of a batch that needs more than RN_AGGREGATE_PART_BYTES for both, a half
+ * is taken in: so with the minimum no step has to write out what the one before it made. */
 #include "iterators/aggregate.h"
 
 #include "iterators/registry.h"
@@ -305,8 +305,8 @@ static ration_status open_functions(rn_operator *op, const rn_type *types)
                                      op->worker->batch_rows, &state->evaluators[i]));
         }
         if (accumulator->distinct != NULL) {
-            RN_TRY(rn_row_reader_open(op, &accumulator->distinct->groups.layout, 0,
-                                      args->key_count, &state->counted[i]));
+            RN_TRY(rn_row_reader_open(op, &accumulator->distinct->groups.layout, 0, args->key_count,
+                                      &state->counted[i]));
         }
         column += count;
     }
@@ -323,8 +323,8 @@ static ration_status aggregate_open(rn_operator *op)
         ration_context_allocate_zero(op->context, count * sizeof *state->accumulators);
     state->evaluators =
         ration_context_allocate_zero(op->context, count * sizeof(*state->evaluators));
-    state->counted = ration_context_allocate_zero(
-        op->context, (args->distinct ? count : 0) * sizeof *state->counted);
+    state->counted = ration_context_allocate_zero(op->context, (args->distinct ? count : 0) *
+                                                                   sizeof *state->counted);
     state->rows = ration_context_allocate(op->context, rows * sizeof *state->rows);
     if (state->accumulators == NULL || state->evaluators == NULL || state->counted == NULL ||
         state->rows == NULL) {
@@ -333,6 +333,7 @@ static ration_status aggregate_open(rn_operator *op)
     rn_aggregate_types(op->node, types);
     RN_TRY(open_batches(op, types));
     RN_TRY(rn_groups_open(op, types, args->column_count, args->key_count, &state->groups));
+    state->groups.may_double = true;
     RN_TRY(open_functions(op, types));
     RN_TRY(rn_aggregate_spill_open(op));
     return rn_row_reader_open(op, &state->groups.layout, 0, args->key_count, &state->reader);
@@ -353,9 +354,9 @@ static void aggregate_close(rn_operator *op)
 
 /* Sets out_rows[i] to the group of row i, making the groups that are new; settles for those.
  * `sources` and `keys` as for rn_groups_find. out_rows is untouched when the groups would draw more
- * than `most_bytes`. */
+ * than *bytes; else *bytes is less by what they may have drawn. */
 static ration_status find_groups(rn_operator *op, const rn_batch *batch, const uint32_t *keys,
-                                 const uint32_t *sources, int64_t most_bytes,
+                                 const uint32_t *sources, int64_t *bytes,
                                  const rn_row *const **out_rows)
 {
     aggregate_state *state = op->state;
@@ -367,11 +368,12 @@ static ration_status find_groups(rn_operator *op, const rn_batch *batch, const u
     rn_batch one = *batch;
     one.rows = groups->key_count == 0 ? 1 : batch->rows;
     uint64_t spills;
+    int64_t bound;
     do {
         spills = op->spills;
         rn_groups_find(groups, &one, keys, NULL, one.rows, true);
-        int64_t bound = rn_groups_bound(groups, &one, sources);
-        if (bound > most_bytes) {
+        bound = rn_groups_bound(groups, &one, sources);
+        if (bound > *bytes) {
             return RATION_OK;
         }
         if (bound > 0) {
@@ -379,6 +381,7 @@ static ration_status find_groups(rn_operator *op, const rn_batch *batch, const u
         }
     } while (spills != op->spills);
     RN_TRY(rn_groups_add(groups, &one, sources));
+    *bytes -= bound;
     *out_rows = groups->found;
     if (groups->key_count == 0) {
         state->only = groups->found[0];
@@ -437,14 +440,15 @@ static ration_status take_part(rn_operator *op, bool *out_done)
     do {
         spills = op->spills;
         intake.groups = NULL;
-        RN_TRY(find_groups(op, &state->part, args->keys, state->sources, most_bytes,
-                           &intake.groups));
+        int64_t left_bytes = most_bytes;
+        RN_TRY(
+            find_groups(op, &state->part, args->keys, state->sources, &left_bytes, &intake.groups));
         if (intake.groups == NULL) {
             return RATION_OK;
         }
         intake.hashes = args->key_count == 0 ? NULL : state->groups.hashes;
         int64_t bound = bound_functions(op, &intake);
-        if (bound > most_bytes) {
+        if (bound > left_bytes) {
             return RATION_OK;
         }
         if (bound > 0) {
@@ -456,6 +460,21 @@ static ration_status take_part(rn_operator *op, bool *out_done)
     }
     *out_done = true;
     return RATION_OK;
+}
+
+/* More runs than can be kept are merged here, where nothing that was found is in hand: one batch may
+ * be written out in many parts. */
+static ration_status narrow_runs(rn_operator *op)
+{
+    const aggregate_args *args = op->node->args;
+    aggregate_state *state = op->state;
+    for (uint32_t i = 0; args->distinct && i < args->function_count; i++) {
+        rn_unique *distinct = state->accumulators[i].distinct;
+        if (distinct != NULL && rn_runs_full(&distinct->runs)) {
+            RN_TRY(rn_runs_narrow(&distinct->runs, RN_RUNS_MAX / 2));
+        }
+    }
+    return rn_runs_full(&state->runs) ? rn_runs_narrow(&state->runs, RN_RUNS_MAX / 2) : RATION_OK;
 }
 
 static ration_status take_in(rn_operator *op, const rn_batch *input)
@@ -474,26 +493,13 @@ static ration_status take_in(rn_operator *op, const rn_batch *input)
     for (uint32_t start = 0; start < input->rows;) {
         bool done;
         count = RN_MIN(count, input->rows - start);
+        RN_TRY(narrow_runs(op));
         set_part(state, start, count);
         RN_TRY(take_part(op, &done));
         start += done ? count : 0;
         count = done ? input->rows : (count + 1) / 2;
     }
     return RATION_OK;
-}
-
-/* More runs than can be kept are merged here, where nothing is in hand. */
-static ration_status narrow_runs(rn_operator *op)
-{
-    const aggregate_args *args = op->node->args;
-    aggregate_state *state = op->state;
-    for (uint32_t i = 0; args->distinct && i < args->function_count; i++) {
-        rn_unique *distinct = state->accumulators[i].distinct;
-        if (distinct != NULL && rn_runs_full(&distinct->runs)) {
-            RN_TRY(rn_runs_narrow(&distinct->runs, RN_RUNS_MAX / 2));
-        }
-    }
-    return rn_runs_full(&state->runs) ? rn_runs_narrow(&state->runs, RN_RUNS_MAX / 2) : RATION_OK;
 }
 
 static ration_status fill(rn_operator *op)
@@ -506,7 +512,6 @@ static ration_status fill(rn_operator *op)
         if (status != RATION_OK) {
             return rn_append_failed(op, status);
         }
-        RN_TRY(narrow_runs(op));
         RN_TRY(rn_next(op, op->inputs[0], &input));
     }
     state->phase = RN_AGGREGATE_COUNTING;
@@ -516,19 +521,27 @@ static ration_status fill(rn_operator *op)
 
 /* ------------------------------------------------------------------------- values written out */
 
-/* Counts drained rows: each is one more value of its group. */
+/* Counts drained rows: each is one more value of its group. As many at a time as their groups may
+ * draw. */
 static ration_status count_drained(rn_operator *op, rn_accumulator *accumulator,
                                    rn_row_reader *reader, const rn_row *const *drained,
-                                   uint32_t count)
+                                   uint32_t rows)
 {
     aggregate_state *state = op->state;
-    const rn_row *const *groups;
-    state->keys.rows = count;
-    RN_TRY(rn_row_reader_read(op, reader, drained, count, state->keys.columns));
-    RN_TRY(find_groups(op, &state->keys, state->key_sources, state->key_sources, INT64_MAX,
-                       &groups));
-    for (uint32_t i = 0; i < count; i++) {
-        *rn_group_word(groups[i], accumulator->offset, 0) += 1;
+    uint32_t count = rows;
+    for (uint32_t start = 0; start < rows;) {
+        count = RN_MIN(count, rows - start);
+        int64_t bytes = count == 1 ? INT64_MAX : RN_AGGREGATE_PART_BYTES;
+        const rn_row *const *groups = NULL;
+        state->keys.rows = count;
+        RN_TRY(rn_row_reader_read(op, reader, drained + start, count, state->keys.columns));
+        RN_TRY(
+            find_groups(op, &state->keys, state->key_sources, state->key_sources, &bytes, &groups));
+        for (uint32_t i = 0; groups != NULL && i < count; i++) {
+            *rn_group_word(groups[i], accumulator->offset, 0) += 1;
+        }
+        start += groups == NULL ? 0 : count;
+        count = groups == NULL ? (count + 1) / 2 : rows;
     }
     return RATION_OK;
 }
@@ -572,8 +585,9 @@ static ration_status count_values(rn_operator *op)
     if (args->key_count == 0 && state->only == NULL && state->spilled == 0) { /* over no rows */
         const rn_row *const *groups;
         state->keys.rows = 1;
-        RN_TRY(find_groups(op, &state->keys, state->key_sources, state->key_sources, INT64_MAX,
-                           &groups));
+        int64_t any = INT64_MAX;
+        RN_TRY(
+            find_groups(op, &state->keys, state->key_sources, state->key_sources, &any, &groups));
     }
     state->phase = RN_AGGREGATE_HELD;
     state->shard = 0;

@@ -2,20 +2,24 @@
  *
  * Groups written out and read back.
  *
- * A group's row is written as it is, behind the word of its key, shard by shard in order. What of
- * its state points (strings, lists) is written into rows of its own behind the key: a row of a group
- * may carry any part of its state, the rest of it being zeros, because states are added up when they
- * are read back. So no row is wider than a key and one value, or than ROW_BYTES_SOFT, however long a
- * list is.
+ * A group's row is written as it is, behind the word of its key, shard by shard
+ * in order. What of its state points (strings, lists) is written into rows of
+ * its own behind the key: a row of a group may carry any part of its state, the
+ * rest of it being zeros, because states are added up when they are read back.
+ * So no row is wider than a key and one value, or than ROW_BYTES_SOFT, however
+ * long a list is.
  *
- * Reading back: rows with equal keys come one after the other out of the merge. The first becomes
- * the group, copied into `merged`, the others are added to it. Offsets of strings and lists are made
- * pointers in the copy; so a group that was read back looks like one that was held.
+ * Reading back: rows with equal keys come one after the other out of the merge.
+ * The first becomes the group, copied into `merged`, the others are added to
+ * it. Offsets of strings and lists are made pointers in the copy; so a group
+ * that was read back looks like one that was held.
  *
- * What is in memory of such shards at the end is a source of the merge; if its states point, it is
- * written out first, since it is laid out otherwise than what was read.
+ * What is in memory of such shards at the end is a source of the merge; if its
+ * states point, it is written out first, since it is laid out otherwise than
+ * what was read.
  *
- * Bound: a group's state must fit, its list with it: what it takes is settled for row by row. */
+ * Bound: a group's state must fit, its list with it: what it takes is settled
+ * for row by row. */
 #include "iterators/aggregate.h"
 
 #include "iterators/minimum.h"
@@ -59,7 +63,8 @@ void rn_aggregate_forget(rn_operator *op, uint32_t shard)
     }
 }
 
-/* -------------------------------------------------------------------------------- rows that point */
+/* --------------------------------------------------------------------------------
+ * rows that point */
 
 /* A row in the making: the key and words of a group, and values behind them. */
 typedef struct group_writer {
@@ -197,7 +202,8 @@ static ration_status write_list(group_writer *writer, uint32_t function, const r
     const rn_aggregate *aggregate = &writer->args->functions[function];
     rn_kind kind = (rn_kind)aggregate->type.kind;
     uint32_t offset = writer->state->accumulators[function].offset;
-    const rn_list_state *list = (const rn_list_state *)(const void *)rn_group_word(group, offset, 0);
+    const rn_list_state *list =
+        (const rn_list_state *)(const void *)rn_group_word(group, offset, 0);
     for (const rn_list_segment *segment = list->list.first; segment != NULL;
          segment = segment->next) {
         for (uint32_t start = 0; start < segment->count;) {
@@ -218,7 +224,8 @@ static ration_status write_list(group_writer *writer, uint32_t function, const r
     return RATION_OK;
 }
 
-/* Writes a group whose state points: its words, then values, in as many rows as they take. */
+/* Writes a group whose state points: its words, then values, in as many rows as
+ * they take. */
 static ration_status write_group(rn_operator *op, uint64_t word, const rn_row *group)
 {
     const aggregate_args *args = op->node->args;
@@ -274,7 +281,8 @@ static void point_into(const aggregate_args *args, const aggregate_state *state,
     }
 }
 
-/* ------------------------------------------------------------------------------------- spilling */
+/* -------------------------------------------------------------------------------------
+ * spilling */
 
 static int64_t shard_bytes(const rn_operator *op, uint32_t shard)
 {
@@ -329,7 +337,8 @@ rn_spillable rn_aggregate_spillable(const rn_operator *op)
     return all;
 }
 
-/* The function whose different values take most, that may be written out; count = none. */
+/* The function whose different values take most, that may be written out; count
+ * = none. */
 static uint32_t largest_distinct(const rn_operator *op, int64_t *out_bytes)
 {
     const aggregate_args *args = op->node->args;
@@ -348,20 +357,48 @@ static uint32_t largest_distinct(const rn_operator *op, int64_t *out_bytes)
     return largest;
 }
 
-static ration_status write_shards(rn_operator *op, uint64_t mask)
+static void add_states(const rn_operator *op, const rn_row *into, const rn_row *from)
+{
+    const aggregate_args *args = op->node->args;
+    const aggregate_state *state = op->state;
+    for (uint32_t i = 0; i < args->function_count; i++) {
+        rn_accumulator_merge(&state->accumulators[i], into, from);
+    }
+}
+
+static ration_status write_row(rn_operator *op, uint64_t word, const rn_row *group)
 {
     const aggregate_args *args = op->node->args;
     aggregate_state *state = op->state;
+    return args->points ? write_group(op, word, group)
+                        : rn_row_run_put(&state->runs.writer, word, group);
+}
+
+static ration_status write_groups(rn_operator *op, rn_groups_source *source)
+{
+    const rn_row *group = NULL, *row;
+    uint64_t group_word = 0, word;
+    while (rn_groups_source_next(source, &word, &row)) {
+        if (source->same) {
+            add_states(op, group, row);
+            continue;
+        }
+        if (group != NULL) {
+            RN_TRY(write_row(op, group_word, group));
+        }
+        group = row;
+        group_word = word;
+    }
+    return group == NULL ? RATION_OK : write_row(op, group_word, group);
+}
+
+static ration_status write_shards(rn_operator *op, uint64_t mask)
+{
+    aggregate_state *state = op->state;
     rn_groups_source source;
-    uint64_t word;
-    const rn_row *row;
-    ration_status status = RATION_OK;
     rn_groups_source_set(&source, &state->groups, mask);
     rn_runs_begin(&state->runs, op->worker->spill_buffer);
-    while (status == RATION_OK && rn_groups_source_next(&source, &word, &row)) {
-        status = args->points ? write_group(op, word, row)
-                              : rn_row_run_put(&state->runs.writer, word, row);
-    }
+    ration_status status = write_groups(op, &source);
     if (status != RATION_OK) {
         rn_runs_abandon(&state->runs);
         return status;
@@ -376,7 +413,8 @@ static void forget_shards(rn_operator *op, uint64_t mask)
     }
 }
 
-/* The shards to write out: those that were before, then the largest, until there is enough. */
+/* The shards to write out: those that were before, then the largest, until
+ * there is enough. */
 static uint64_t choose(const rn_operator *op, int64_t want_bytes)
 {
     const aggregate_state *state = op->state;
@@ -425,7 +463,8 @@ ration_status rn_aggregate_spill(rn_operator *op, int64_t want_bytes)
                : RATION_OK;
 }
 
-/* ----------------------------------------------------------------------------------- reading back */
+/* -----------------------------------------------------------------------------------
+ * reading back */
 
 static ration_status start_merging(rn_operator *op)
 {
@@ -439,8 +478,7 @@ static ration_status start_merging(rn_operator *op)
         forget_shards(op, state->spilled);
     }
     rn_groups_source_set(&state->source, &state->groups, state->spilled);
-    RN_TRY(rn_merge_start(&state->merge, &state->runs, UINT64_MAX,
-                          args->points ? NULL : &memory));
+    RN_TRY(rn_merge_start(&state->merge, &state->runs, UINT64_MAX, args->points ? NULL : &memory));
     state->merging = true;
     return RATION_OK;
 }
@@ -476,9 +514,7 @@ static ration_status add_row(rn_operator *op, const rn_row *group)
     if (args->points) {
         RN_TRY(copy_row(op, &from));
     }
-    for (uint32_t i = 0; i < args->function_count; i++) {
-        rn_accumulator_merge(&state->accumulators[i], group, from);
-    }
+    add_states(op, group, from);
     return RATION_OK;
 }
 

@@ -167,6 +167,9 @@ static ration_status hold_new(rn_operator *op, uint32_t *out_fresh)
     for (uint32_t start = 0; start < rows;) {
         bool done;
         count = RN_MIN(count, rows - start);
+        if (rn_runs_full(&state->unique.runs)) { /* one batch may be written out in many parts */
+            RN_TRY(rn_runs_narrow(&state->unique.runs, RN_RUNS_MAX / 2));
+        }
         for (uint32_t i = 0; i < count && count < rows; i++) {
             state->picks[i] = (uint16_t)(start + i);
         }
@@ -185,9 +188,6 @@ static ration_status pass_on(rn_operator *op)
     uint32_t count = 0;
     while (count == 0) {
         const rn_batch *input;
-        if (rn_runs_full(&state->unique.runs)) {
-            RN_TRY(rn_runs_narrow(&state->unique.runs, RN_RUNS_MAX / 2));
-        }
         RN_TRY(rn_next(op, op->inputs[0], &input));
         state->filled = input->rows == 0;
         if (state->filled) {

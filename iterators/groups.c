@@ -2,21 +2,25 @@
  *
  * Finding rows by key, a batch at a time.
  *
- * Looking up goes in three passes, so that the misses of one row overlap with those of the next:
- * bring the lines of the table in; take the first candidate and bring its row in; compare. What is
- * not there is then made unique within the batch by a table of twice as many places as the batch
- * has rows, in scratch.
+ * Looking up goes in three passes, so that the misses of one row overlap with
+ * those of the next: bring the lines of the table in; take the first candidate
+ * and bring its row in; compare. What is not there is then made unique within
+ * the batch by a table of twice as many places as the batch has rows, in
+ * scratch.
  *
- * Shards: looking up takes the table of each row's shard in the same passes; appending puts the
- * batch's rows into the order of their shards first (a counting sort in scratch) and appends shard
- * by shard. Writing out a shard is n log n within blocks of its table, in place, then one walk over
- * rows in no order of their addresses, asked for ahead.
+ * Shards: looking up takes the table of each row's shard in the same passes;
+ * appending puts the batch's rows into the order of their shards first (a
+ * counting sort in scratch) and appends shard by shard. Writing out a shard is
+ * n log n within blocks of its table, in place, then one walk over rows in no
+ * order of their addresses, asked for ahead.
  *
  * Invariants
- *   1. No two rows entered have equal keys, and each has exactly one entry: its address under its
- *      key's hash, in the table of its shard, as the row is in the rows of it.
- *   2. After find with fresh: found[i] == NULL exactly for looked-up rows whose key is in no group,
- * and then fresh[fresh_of[i]] is the first row of the batch with that key. */
+ *   1. No two rows entered in a shard that is not dense have equal keys, and
+ * each has exactly one entry: its address under its key's hash, in the table of
+ * its shard, as the row is in the rows of it.
+ *   2. After find with fresh: found[i] == NULL exactly for looked-up rows whose
+ * key is in no group, and then fresh[fresh_of[i]] is the first row of the batch
+ * with that key. */
 #include "iterators/groups.h"
 
 #include "iterators/keys.h"
@@ -24,8 +28,11 @@
 #define NO_ROW UINT16_MAX
 /* Tables up to this many entries are in the cache anyway. */
 #define PREFETCH_ENTRIES 16384
+/* Of fewer rows looked up nothing follows. */
+#define DENSE_LOOKED_MIN 64
 
-/* The arrays of a batch's length: where each goes, NULL to count only, and its bytes. */
+/* The arrays of a batch's length: where each goes, NULL to count only, and its
+ * bytes. */
 #define SCRATCH_ARRAYS 12u
 
 typedef struct scratch_array {
@@ -114,9 +121,12 @@ ration_status rn_groups_open(rn_operator *op, const rn_type *types, uint32_t cou
     out_groups->key_count = key_count;
     out_groups->count = 0;
     out_groups->fresh_count = 0;
+    out_groups->may_double = false;
+    out_groups->dense = 0;
     RN_TRY(open_scratch(out_groups, op->context, worker->batch_rows));
     for (uint32_t s = 0; s < RN_GROUP_SHARDS; s++) {
         rn_group_shard *shard = &out_groups->shards[s];
+        shard->looked = shard->doubles = 0;
         RN_TRY(rn_rows_open(&out_groups->layout, op->context, worker->slot, "groups",
                             worker->max_row_bytes, &shard->rows));
         RN_TRY(rn_hash_table_open(op->context, worker->slot, "groups by key", &shard->table));
@@ -129,8 +139,10 @@ static bool take_candidate(rn_groups *groups, uint32_t i)
 {
     uint64_t payload;
     uint64_t hash = groups->hashes[i];
-    const rn_hash_table *table = groups->shards[rn_groups_shard(hash)].table;
-    if (!rn_hash_table_find(table, hash, &groups->positions[i], &payload)) {
+    uint32_t shard = rn_groups_shard(hash);
+    const rn_hash_table *table = groups->shards[shard].table;
+    if ((groups->dense >> shard & 1) != 0 ||
+        !rn_hash_table_find(table, hash, &groups->positions[i], &payload)) {
         groups->found[i] = NULL;
         return false;
     }
@@ -138,7 +150,8 @@ static bool take_candidate(rn_groups *groups, uint32_t i)
     return true;
 }
 
-/* The batch's own table: the index in `fresh` of row i's key, adding it when it is new. */
+/* The batch's own table: the index in `fresh` of row i's key, adding it when it
+ * is new. */
 static uint16_t find_fresh(rn_groups *groups, const rn_batch *batch, const uint32_t *keys,
                            uint32_t i)
 {
@@ -164,6 +177,17 @@ static void clear_fresh(rn_groups *groups)
     memset(groups->slots, 0xff, ((size_t)groups->slot_mask + 1) * sizeof(uint16_t));
 }
 
+/* Notes what looking up has brought. */
+static void count_doubles(rn_groups *groups, const uint16_t *picks, uint32_t count)
+{
+    for (uint32_t n = 0; n < count; n++) {
+        uint32_t i = picks == NULL ? n : picks[n];
+        rn_group_shard *shard = &groups->shards[rn_groups_shard(groups->hashes[i])];
+        shard->looked += 1;
+        shard->doubles += groups->found[i] != NULL;
+    }
+}
+
 void rn_groups_find(rn_groups *groups, const rn_batch *batch, const uint32_t *keys,
                     const uint16_t *picks, uint32_t count, bool fresh)
 {
@@ -173,7 +197,10 @@ void rn_groups_find(rn_groups *groups, const rn_batch *batch, const uint32_t *ke
     rn_keys_hash(batch, keys, groups->key_count, groups->hashes);
     for (uint32_t n = 0; far && n < count; n++) {
         uint64_t hash = groups->hashes[picks == NULL ? n : picks[n]];
-        rn_hash_table_prefetch(groups->shards[rn_groups_shard(hash)].table, hash);
+        uint32_t shard = rn_groups_shard(hash);
+        if ((groups->dense >> shard & 1) == 0) {
+            rn_hash_table_prefetch(groups->shards[shard].table, hash);
+        }
     }
     if (picks != NULL) {
         memset(groups->found, 0, batch->rows * sizeof *groups->found);
@@ -202,16 +229,21 @@ void rn_groups_find(rn_groups *groups, const rn_batch *batch, const uint32_t *ke
             groups->fresh_of[i] = NO_ROW;
         }
     }
+    if (groups->may_double) {
+        count_doubles(groups, picks, count);
+    }
 }
 
-/* ---------------------------------------------------------------------------------- by shards */
+/* ----------------------------------------------------------------------------------
+ * by shards */
 
 /* Where the rows of each shard begin in `sharded`; the last is their end. */
 typedef struct shard_starts {
     uint32_t at[RN_GROUP_SHARDS + 1];
 } shard_starts;
 
-/* Puts 0..count into the order of their hashes' shards: sharded[n] = picks[places[n]]. */
+/* Puts 0..count into the order of their hashes' shards: sharded[n] =
+ * picks[places[n]]. */
 static shard_starts divide(rn_groups *groups, const uint64_t *hashes, const uint16_t *picks,
                            uint32_t count, bool by_pick)
 {
@@ -241,8 +273,8 @@ static int64_t bound_rows(const rn_groups *groups, const shard_starts *starts,
     for (uint32_t s = 0; s < RN_GROUP_SHARDS; s++) {
         uint32_t start = starts->at[s], count = starts->at[s + 1] - start;
         if (count > 0) {
-            bytes += rn_rows_bound(&groups->shards[s].rows, batch, columns,
-                                   groups->sharded + start, count);
+            bytes += rn_rows_bound(&groups->shards[s].rows, batch, columns, groups->sharded + start,
+                                   count);
         }
     }
     return bytes;
@@ -254,8 +286,8 @@ static int64_t bound_tables(const rn_groups *groups, const shard_starts *starts)
     for (uint32_t s = 0; s < RN_GROUP_SHARDS; s++) {
         uint32_t start = starts->at[s], count = starts->at[s + 1] - start;
         if (count > 0) {
-            bytes += rn_hash_table_bound(groups->shards[s].table, groups->sharded_hashes + start,
-                                         count);
+            bytes +=
+                rn_hash_table_bound(groups->shards[s].table, groups->sharded_hashes + start, count);
         }
     }
     return bytes;
@@ -337,7 +369,8 @@ ration_status rn_groups_add(rn_groups *groups, const rn_batch *batch, const uint
     return RATION_OK;
 }
 
-/* ------------------------------------------------------------------------------- writing out */
+/* -------------------------------------------------------------------------------
+ * writing out */
 
 int64_t rn_groups_shard_bytes(const rn_groups *groups, uint32_t shard)
 {
@@ -345,8 +378,7 @@ int64_t rn_groups_shard_bytes(const rn_groups *groups, uint32_t shard)
     if (of->rows.count == 0) {
         return 0;
     }
-    int64_t bytes =
-        ration_context_bytes(of->rows.context, false) + rn_hash_table_bytes(of->table);
+    int64_t bytes = ration_context_bytes(of->rows.context, false) + rn_hash_table_bytes(of->table);
     return RN_MAX(bytes - 2 * RN_BLOCK_BYTES_MIN, 0);
 }
 
@@ -368,8 +400,8 @@ int64_t rn_groups_bytes(const rn_groups *groups)
     return bytes;
 }
 
-/* The largest shard of those not chosen yet, one that was written out before rather than one that
- * was not; RN_GROUP_SHARDS when none has rows. */
+/* The largest shard of those not chosen yet, one that was written out before
+ * rather than one that was not; RN_GROUP_SHARDS when none has rows. */
 static uint32_t next_choice(const int64_t *bytes, uint64_t before, uint64_t chosen)
 {
     uint32_t best = RN_GROUP_SHARDS;
@@ -387,8 +419,7 @@ static uint32_t next_choice(const int64_t *bytes, uint64_t before, uint64_t chos
     return best;
 }
 
-uint64_t rn_groups_choose(const int64_t bytes[RN_GROUP_SHARDS], uint64_t before,
-                          int64_t want_bytes)
+uint64_t rn_groups_choose(const int64_t bytes[RN_GROUP_SHARDS], uint64_t before, int64_t want_bytes)
 {
     int64_t all = 0, freed = 0;
     uint64_t chosen = 0;
@@ -446,14 +477,34 @@ bool rn_groups_next(rn_groups_walk *walk, uint64_t *out_word, const rn_row **out
 
 void rn_groups_forget(rn_groups *groups, uint32_t shard)
 {
-    groups->count -= rn_hash_table_count(groups->shards[shard].table);
-    rn_rows_reset(&groups->shards[shard].rows);
-    rn_hash_table_reset(groups->shards[shard].table);
+    rn_group_shard *of = &groups->shards[shard];
+    bool dense =
+        groups->may_double && of->looked > DENSE_LOOKED_MIN && of->doubles < of->looked / 2;
+    groups->count -= rn_hash_table_count(of->table);
+    groups->dense = (groups->dense & ~(1u << shard)) | (uint32_t)dense << shard;
+    of->looked = of->doubles = 0;
+    rn_rows_reset(&of->rows);
+    rn_hash_table_reset(of->table);
+    if (dense) {
+        rn_hash_table_make_dense(of->table);
+    }
 }
 
 void rn_groups_source_set(rn_groups_source *source, rn_groups *groups, uint64_t mask)
 {
     *source = (rn_groups_source){.groups = groups, .mask = mask};
+}
+
+/* Has the row the key of the one before it? */
+static bool is_double(rn_groups_source *source, uint64_t word, const rn_row *row)
+{
+    rn_groups *groups = source->groups;
+    bool same = source->last != NULL && source->last_word == word &&
+                rn_groups_compare(groups, source->last, row) == 0;
+    groups->shards[source->walk.shard].doubles += same;
+    source->last = row;
+    source->last_word = word;
+    return same;
 }
 
 bool rn_groups_source_next(void *state, uint64_t *out_word, const rn_row **out_row)
@@ -467,7 +518,10 @@ bool rn_groups_source_next(void *state, uint64_t *out_word, const rn_row **out_r
         uint32_t shard = (uint32_t)__builtin_ctzll(source->mask);
         source->mask &= source->mask - 1;
         source->walking = true;
+        source->last = NULL;
         rn_groups_order(source->groups, shard, &source->walk);
     }
+    source->same = (source->groups->dense >> source->walk.shard & 1) != 0 &&
+                   is_double(source, *out_word, *out_row);
     return true;
 }

@@ -13,8 +13,10 @@
 #include "iterators/held.h"
 
 #include "iterators/held_index.h"
+#include "iterators/minimum.h"
 
-#define SPILL_BLOCKS_MIN 4 /* written at a time, when there are as many */
+#define SPILL_BLOCKS_MIN 4              /* written at a time, when there are as many */
+#define RELIEF_BYTES (INT64_C(1) << 20) /* the same, for hosts that were refused */
 
 /* --------------------------------------------------------------------------------- open and close */
 
@@ -36,14 +38,10 @@ static ration_status open_parts(rn_held *held, ration_slot *slot, int64_t max_ro
 ration_status rn_held_open(const rn_schema *schema, ration_context *parent, ration_slot *slot,
                            int64_t max_row_bytes, rn_spill_file *file, rn_held *out_held)
 {
-    rn_type types[RN_COLUMNS_MAX];
-    for (uint32_t c = 0; c < schema->count; c++) {
-        types[c] = schema->fields[c].type;
-    }
     memset(out_held, 0, sizeof *out_held);
     out_held->schema = *schema;
     out_held->file = file;
-    rn_layout_set(&out_held->layout, types, schema->count);
+    rn_minimum_layout(schema, &out_held->layout);
     RN_TRY(ration_context_create(parent, slot, RATION_CONTEXT_BUMP, "held", &out_held->context));
     ration_status status = open_parts(out_held, slot, max_row_bytes);
     if (status != RATION_OK) {
@@ -92,21 +90,24 @@ ration_status rn_held_put(rn_held *held, const rn_batch *batch, uint32_t from, u
     return RATION_OK;
 }
 
+ration_status rn_held_relieve(rn_held *held, ration_status status)
+{
+    if (!rn_is_refusal(status) || rn_held_spillable(held).now_bytes == 0) {
+        return status;
+    }
+    return rn_held_spill(held, RELIEF_BYTES);
+}
+
 ration_status rn_held_add(rn_held *held, const rn_batch *batch)
 {
-    bool spilled = held->file == NULL;
     for (uint32_t from = 0; from < batch->rows;) {
         int64_t bytes;
         uint32_t count = rn_held_fit(held, batch, from, &bytes);
         ration_status status = rn_held_put(held, batch, from, count);
         if (status == RATION_OK) {
             from += count;
-            spilled = held->file == NULL;
-        } else if (rn_is_refusal(status) && !spilled) {
-            RN_TRY(rn_held_spill(held, INT64_MAX));
-            spilled = true;
         } else {
-            return status;
+            RN_TRY(rn_held_relieve(held, status));
         }
     }
     return RATION_OK;
@@ -123,6 +124,24 @@ static bool is_pinned(const rn_held *held, const rn_rows_block *block, const rn_
         }
     }
     return false;
+}
+
+static bool anything_parked(const rn_held *held)
+{
+    for (const rn_held_pin *pin = held->pins; pin != NULL; pin = pin->next) {
+        if (pin->parked) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Gives back what is left of the rows' context, when nothing of it is needed. */
+static void forget_rows(rn_held *held)
+{
+    if (held->rows.first == NULL && !anything_parked(held)) {
+        rn_rows_reset(&held->rows);
+    }
 }
 
 void rn_held_pin_set(rn_held *held, rn_held_pin *pin, rn_rows_block *block)
@@ -146,6 +165,7 @@ void rn_held_pin_release(rn_held *held, rn_held_pin *pin)
     }
     *link = pin->next;
     memset(pin, 0, sizeof *pin);
+    forget_rows(held);
 }
 
 /* --------------------------------------------------------------------------------------- spilling */
@@ -154,7 +174,7 @@ rn_spillable rn_held_spillable(const rn_held *held)
 {
     rn_spillable could = {0, 0};
     if (held->file == NULL || held->rows.context == NULL) {
-        return could;
+        return could; /* not open yet, or closed */
     }
     could.now_bytes = ration_context_bytes(held->rows.context, false) - RN_BLOCK_BYTES_MIN;
     for (const rn_held_pin *pin = held->pins; pin != NULL; pin = pin->next) {
@@ -162,7 +182,8 @@ rn_spillable rn_held_spillable(const rn_held *held)
         could.now_bytes -= bytes;
         could.later_bytes += bytes;
     }
-    could.now_bytes = RN_MAX(could.now_bytes, 0); /* a block may have several pins */
+    bool some = held->rows.first != NULL && could.now_bytes > 0; /* a block may have several pins */
+    could.now_bytes = some ? could.now_bytes : 0;
     return could;
 }
 
@@ -198,16 +219,6 @@ static ration_status spill_block(rn_held *held, int64_t *out_bytes)
     return RATION_OK;
 }
 
-static bool anything_parked(const rn_held *held)
-{
-    for (const rn_held_pin *pin = held->pins; pin != NULL; pin = pin->next) {
-        if (pin->parked) {
-            return true;
-        }
-    }
-    return false;
-}
-
 ration_status rn_held_spill(rn_held *held, int64_t want_bytes)
 {
     if (held->file == NULL || held->rows.first == NULL) {
@@ -222,9 +233,7 @@ ration_status rn_held_spill(rn_held *held, int64_t want_bytes)
         RN_TRY(spill_block(held, &bytes));
         want_bytes -= bytes;
     }
-    if (held->rows.first == NULL && !anything_parked(held)) {
-        rn_rows_reset(&held->rows);
-    }
+    forget_rows(held);
     return RATION_OK;
 }
 

@@ -96,6 +96,9 @@ rn_spillable rn_held_spillable(const rn_held *held);
  * Errors: SPILL_*; the rows are all there. */
 RATION_NODISCARD ration_status rn_held_spill(rn_held *held, int64_t want_bytes);
 
+/* What callers without an operator do after a refusal: some is written out, and RATION_OK says that
+ * it is worth to try once more. Errors: `status`, when there is nothing to write out; SPILL_*. */
+RATION_NODISCARD ration_status rn_held_relieve(rn_held *held, ration_status status);
 /* The two as what a host registers for its slot (ration_slot_register_spill), so that a result that is
  * held between two calls gives way too. Lives as long as the held set. */
 ration_spiller rn_held_spiller(rn_held *held);

@@ -106,8 +106,8 @@ static rn_held_buffer *find_buffer(rn_held_index *index, int64_t block)
     return oldest;
 }
 
-/* Makes room for a block of the run: what a limit refuses is asked for again after everything of
- * the held set was written out; and when there is a buffer already, that one will do. */
+/* Makes room for a block of the run. When a limit refuses another buffer, one that is there will do;
+ * for the first one rows are written out. */
 static ration_status make_room(rn_held_index *index, rn_held_buffer **buffer)
 {
     uint32_t bytes = rn_held_buffer_bytes(index->held);
@@ -116,20 +116,16 @@ static ration_status make_room(rn_held_index *index, rn_held_buffer **buffer)
     }
     rn_held_buffer_free((*buffer)->bytes);
     **buffer = (rn_held_buffer){.block = -1};
-    char *memory = ration_context_allocate(index->context, bytes);
-    for (uint32_t i = 0; i < RN_HELD_BUFFERS && memory == NULL; i++) {
-        if (index->buffers[i].capacity >= bytes) {
-            *buffer = &index->buffers[i];
-            return RATION_OK;
+    char *memory;
+    while ((memory = ration_context_allocate(index->context, bytes)) == NULL) {
+        for (uint32_t i = 0; i < RN_HELD_BUFFERS; i++) {
+            if (index->buffers[i].capacity >= bytes) {
+                *buffer = &index->buffers[i];
+                return RATION_OK;
+            }
         }
-    }
-    if (memory == NULL) {
-        RN_TRY(rn_held_spill(index->held, INT64_MAX));
+        RN_TRY(rn_held_relieve(index->held, ration_context_status(index->context)));
         bytes = rn_held_buffer_bytes(index->held);
-        memory = ration_context_allocate(index->context, bytes);
-    }
-    if (memory == NULL) {
-        return ration_context_status(index->context);
     }
     (*buffer)->bytes = memory;
     (*buffer)->capacity = bytes;

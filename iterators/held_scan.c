@@ -93,14 +93,9 @@ static ration_status make_buffer(rn_held_scan *scan)
         return RATION_OK;
     }
     free_buffer(scan);
-    scan->buffer = ration_context_allocate(scan->parent, bytes);
-    if (scan->buffer == NULL && rn_is_refusal(ration_context_status(scan->parent))) {
-        RN_TRY(rn_held_spill(scan->held, INT64_MAX)); /* not for operators: they have settled */
-        bytes = rn_held_buffer_bytes(scan->held);
-        scan->buffer = ration_context_allocate(scan->parent, bytes);
-    }
-    if (scan->buffer == NULL) {
-        return ration_context_status(scan->parent);
+    while ((scan->buffer = ration_context_allocate(scan->parent, bytes)) == NULL) {
+        RN_TRY(rn_held_relieve(scan->held, ration_context_status(scan->parent)));
+        bytes = rn_held_buffer_bytes(scan->held); /* what was written may be wider */
     }
     scan->buffer_bytes = bytes;
     return RATION_OK;

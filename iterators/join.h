@@ -20,12 +20,7 @@
 
 /* -------------------------------------------------------------------------------------- the plan */
 
-typedef enum rn_join_type {
-    RN_JOIN_INNER,
-    RN_JOIN_LEFT,
-    RN_JOIN_SEMI,
-    RN_JOIN_ANTI
-} rn_join_type;
+typedef enum rn_join_type { RN_JOIN_INNER, RN_JOIN_LEFT, RN_JOIN_SEMI, RN_JOIN_ANTI } rn_join_type;
 
 typedef struct rn_join_args {
     rn_join_type type;
@@ -133,11 +128,12 @@ typedef struct rn_join_group {
     bool distinct;       /* keeps one row per key */
     const rn_row **rows; /* RN_JOIN_GROUP_ROWS */
     uint32_t count;
-    bool uniform;  /* all have the same key */
-    bool copied;   /* they lie in blocks of the group, not where they came from */
-    int64_t bytes; /* of the rows */
-    int64_t base_bytes, more_bytes;      /* of the first block, and of the others */
-    ration_context *base, *more;         /* owned: array and first block; further blocks */
+    bool uniform;                   /* all have the same key */
+    bool copied;                    /* they lie in blocks of the group, not where they came from */
+    int64_t bytes;                  /* of the rows */
+    int64_t base_bytes, more_bytes; /* of the first block, and of the others */
+    int64_t beyond_bytes;           /* what else was taken beyond the minimum */
+    ration_context *base, *more;    /* owned: array and first block; further blocks */
     struct rn_join_block *first, *last;
 } rn_join_group;
 
@@ -184,8 +180,8 @@ typedef struct rn_join_merge {
     ration_context *context; /* owned: reader, arrays */
     rn_merge build, probe;
     rn_join_source build_source, probe_source; /* of them, what is in memory */
-    bool build_used, probe_used; /* the row in hand is done with */
-    rn_join_group group;         /* rows of `word` */
+    bool build_used, probe_used;               /* the row in hand is done with */
+    rn_join_group group;                       /* rows of `word` */
     uint64_t word;
     bool loading, loaded; /* is it the build rows of that word, in part or all of them? */
     uint32_t at;          /* the probe row in hand is to be matched with the group from here on */
@@ -244,8 +240,7 @@ void rn_join_merge_close(rn_operator *op);
 /* What is in memory of either side, written out; nothing of it is referred to. */
 RATION_NODISCARD ration_status rn_join_merge_write(rn_operator *op);
 /* The least it works with, besides what was opened before. */
-int64_t rn_join_merge_minimum(const rn_layout *layout, int64_t widest_bytes,
-                              const rn_sizes *sizes);
+int64_t rn_join_merge_minimum(const rn_layout *layout, int64_t widest_bytes, const rn_sizes *sizes);
 
 /* join_minimum.c */
 rn_minimum rn_join_minimum(const rn_plan_node *node, const rn_sizes *sizes);
@@ -292,7 +287,10 @@ static inline void rn_join_give(rn_join_state *state, const rn_row *probe, const
     state->matches[(*count)++] = build;
 }
 
-/* join_nested.c. Start: the row of build in hand does not fit into the group, and nothing is in the
+/* join_nested.c. Prepare: before the group grows for such a row, what nested loops would need is
+ * drawn, so that more rows in memory are not paid with it. Settles. */
+RATION_NODISCARD ration_status rn_join_nested_prepare(rn_operator *op, int64_t row_bytes);
+/* Start: the row of build in hand does not fit into the group, and nothing is in the
  * batch to give. Both settle. */
 RATION_NODISCARD ration_status rn_join_nested_start(rn_operator *op);
 /* Goes on until the batch is full, the word is over, or it must pause. */

@@ -45,8 +45,7 @@ int64_t rn_join_group_bound(int64_t widest_bytes)
 
 static struct rn_join_block *allocate_block(ration_context *context, int64_t capacity)
 {
-    struct rn_join_block *block =
-        ration_context_allocate(context, (size_t)(HEAD_BYTES + capacity));
+    struct rn_join_block *block = ration_context_allocate(context, (size_t)(HEAD_BYTES + capacity));
     if (block != NULL) {
         *block = (struct rn_join_block){NULL, 0, capacity};
     }
@@ -66,8 +65,7 @@ ration_status rn_join_group_open(rn_operator *op, const rn_layout *layout, uint3
     *out_group = group;
     RN_TRY(ration_context_create(group.base, op->worker->slot, RATION_CONTEXT_BUMP,
                                  "more rows of a key", &out_group->more));
-    out_group->rows =
-        ration_context_allocate(group.base, RN_JOIN_GROUP_ROWS * sizeof *group.rows);
+    out_group->rows = ration_context_allocate(group.base, RN_JOIN_GROUP_ROWS * sizeof *group.rows);
     out_group->first = allocate_block(group.base, group.base_bytes);
     if (out_group->rows == NULL || out_group->first == NULL) {
         return ration_context_status(group.base);
@@ -142,8 +140,10 @@ ration_status rn_join_group_room(rn_join_group *group, int64_t row_bytes, bool *
     if (group->more_bytes + capacity > RN_JOIN_GROUP_BYTES) {
         return RATION_OK;
     }
-    RN_TRY(rn_settle_between(group->op, 0, bound, &granted));
-    if (granted < bound) {
+    /* What was taken so before counts as spent of the claim, though others will need that part. */
+    int64_t beyond = group->beyond_bytes + group->more_bytes;
+    RN_TRY(rn_settle_between(group->op, 0, rn_add(bound, beyond), &granted));
+    if (granted < bound + beyond) {
         return RATION_OK;
     }
     struct rn_join_block *block = allocate_block(group->more, capacity);
@@ -169,9 +169,8 @@ bool rn_join_group_knows(const rn_join_group *group, const rn_row *row)
 void rn_join_group_add(rn_join_group *group, const rn_row *row)
 {
     group->uniform =
-        group->uniform &&
-        (group->count == 0 ||
-         rn_row_same(group->layout, row, group->layout, group->rows[0], group->key_count));
+        group->uniform && (group->count == 0 || rn_row_same(group->layout, row, group->layout,
+                                                            group->rows[0], group->key_count));
     group->bytes += rn_row_bytes(row);
     group->rows[group->count++] = group->copied ? copy_row(group, row) : row;
 }

@@ -94,8 +94,7 @@ rn_minimum rn_join_minimum(const rn_plan_node *node, const rn_sizes *sizes)
     int64_t probe_bytes = rn_minimum_row_bytes(&probe, sizes);
     int64_t widest = RN_MAX(build_bytes, probe_bytes);
     int64_t both = opened + rn_join_probe_bound(node, sizes);
-    int64_t probe_lists =
-        rn_minimum_lists(&probe, 0, args->probe_held_count, RN_BATCH_BYTES_MAX);
+    int64_t probe_lists = rn_minimum_lists(&probe, 0, args->probe_held_count, RN_BATCH_BYTES_MAX);
     int64_t probing = RN_MAX(taking_bytes(probe_bytes, sizes), taking_bytes(build_bytes, sizes));
     int64_t merging = rn_join_merge_minimum(&probe, widest, sizes) + probe_lists;
     return (rn_minimum){opened + taking_bytes(build_bytes, sizes),

@@ -44,13 +44,12 @@ static ration_status open_block(rn_operator *op, size_t block_bytes)
     nested->context = NULL;
     draft_block(&draft, block_bytes);
     RN_TRY(rn_settle(op, 0, draft.bytes));
-    RN_TRY(ration_context_create(op->context, op->worker->slot, RATION_CONTEXT_BUMP,
-                                 "nested loops", &nested->context));
+    RN_TRY(ration_context_create(op->context, op->worker->slot, RATION_CONTEXT_BUMP, "nested loops",
+                                 &nested->context));
     nested->matched = ration_context_allocate(nested->context, RN_JOIN_GROUP_ROWS);
     nested->block = ration_context_allocate(nested->context, block_bytes);
-    return nested->matched == NULL || nested->block == NULL
-               ? ration_context_status(nested->context)
-               : RATION_OK;
+    return nested->matched == NULL || nested->block == NULL ? ration_context_status(nested->context)
+                                                            : RATION_OK;
 }
 
 /* ------------------------------------------------------------------------------------------ start */
@@ -76,6 +75,14 @@ static ration_status write_rows(rn_operator *op, rn_run_writer *writer)
     return RATION_OK;
 }
 
+ration_status rn_join_nested_prepare(rn_operator *op, int64_t row_bytes)
+{
+    const rn_join_merge *merge = merge_of(op);
+    return merge->nested.context == NULL && rn_join_group_grows(&merge->group, row_bytes)
+               ? open_block(op, RN_RUN_BLOCK_BYTES)
+               : RATION_OK;
+}
+
 ration_status rn_join_nested_start(rn_operator *op)
 {
     rn_join_state *state = op->state;
@@ -83,7 +90,9 @@ ration_status rn_join_nested_start(rn_operator *op)
     rn_join_nested *nested = &merge->nested;
     rn_run_writer writer;
     rn_join_group_copy(&merge->group);
-    RN_TRY(open_block(op, RN_RUN_BLOCK_BYTES));
+    if (nested->context == NULL) {
+        RN_TRY(open_block(op, RN_RUN_BLOCK_BYTES));
+    }
     rn_run_begin(&writer, op->worker->spill_file, op->node->number, nested->block,
                  RN_RUN_BLOCK_BYTES);
     ration_status status = write_rows(op, &writer);

@@ -172,4 +172,3 @@ void rn_join_explain(const rn_plan_node *node, rn_text *text)
         rn_text_format(text, " = %s", node->inputs[1]->output.fields[args->build_keys[i]].name);
     }
 }
-

@@ -20,9 +20,8 @@
 /* Before a side may take more: there must be room for its runs. */
 static ration_status narrow_side(rn_join_side *side)
 {
-    return side->opened && rn_runs_full(&side->runs)
-               ? rn_runs_narrow(&side->runs, RN_RUNS_MAX / 2)
-               : RATION_OK;
+    return side->opened && rn_runs_full(&side->runs) ? rn_runs_narrow(&side->runs, RN_RUNS_MAX / 2)
+                                                     : RATION_OK;
 }
 
 ration_status rn_join_build(rn_operator *op)
@@ -38,8 +37,7 @@ ration_status rn_join_build(rn_operator *op)
         }
         memcpy(side->batch.columns, input->columns, input->column_count * sizeof(rn_column));
         side->batch.rows = input->rows;
-        uint32_t count =
-            rn_keys_present(&side->batch, side->keys, side->key_count, state->present);
+        uint32_t count = rn_keys_present(&side->batch, side->keys, side->key_count, state->present);
         RN_TRY(rn_join_side_take(op, side, state->present, count, state->matches));
     }
 }
@@ -236,9 +234,8 @@ ration_status rn_join_probe(rn_operator *op, uint32_t *out_rows)
                 RN_TRY(put_aside(op, &present));
             }
         }
-        count = rn_join_gives_columns(args)
-                    ? pair_rows(op, state)
-                    : pick_by_match(state, args->type == RN_JOIN_SEMI);
+        count = rn_join_gives_columns(args) ? pair_rows(op, state)
+                                            : pick_by_match(state, args->type == RN_JOIN_SEMI);
     } while (count == 0);
     *out_rows = count;
     return RATION_OK;

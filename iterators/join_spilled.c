@@ -86,6 +86,7 @@ static ration_status open_merges(rn_operator *op)
         }
         if (granted >= bound) {
             state->phase = RN_JOIN_MERGING;
+            merge->group.beyond_bytes = bound;
             RN_TRY(rn_merge_open(&merge->build, build, PART, of_build));
             return rn_merge_open(&merge->probe, probe, PART, of_probe);
         }
@@ -132,8 +133,8 @@ static ration_status open_reader(rn_operator *op)
                                  &merge->context));
     merge->columns =
         ration_context_allocate(merge->context, layout->column_count * sizeof *merge->columns);
-    merge->probe_rows = ration_context_allocate(merge->context,
-                                                worker->batch_rows * sizeof *merge->probe_rows);
+    merge->probe_rows =
+        ration_context_allocate(merge->context, worker->batch_rows * sizeof *merge->probe_rows);
     if (merge->columns == NULL || merge->probe_rows == NULL) {
         return ration_context_status(merge->context);
     }
@@ -148,8 +149,7 @@ ration_status rn_join_merge_open(rn_operator *op)
     const rn_sizes sizes = {op->worker->batch_rows, op->worker->max_row_bytes};
     const rn_join_side *build = &state->build, *probe = &state->probe;
     rn_join_side_forget(&state->build, ~build->spilled & RN_JOIN_ALL_SHARDS);
-    int64_t widest =
-        RN_MAX(rn_groups_widest(&build->groups), rn_groups_widest(&probe->groups));
+    int64_t widest = RN_MAX(rn_groups_widest(&build->groups), rn_groups_widest(&probe->groups));
     int64_t bound = draft_reader(&probe->groups.layout, &sizes) + rn_join_group_bound(widest);
     RN_TRY(rn_settle(op, 0, bound));
     RN_TRY(open_reader(op));
@@ -220,6 +220,7 @@ static ration_status load_group(rn_operator *op, uint32_t count, bool *out_pause
             if (count > 0 && rn_join_group_grows(group, bytes)) {
                 return RATION_OK;
             }
+            RN_TRY(rn_join_nested_prepare(op, bytes));
             RN_TRY(rn_join_group_room(group, bytes, &room));
             if (!room) {
                 return count > 0 ? RATION_OK : rn_join_nested_start(op);
@@ -288,7 +289,7 @@ static ration_status fill_batch(rn_operator *op, uint32_t *count)
             continue;
         }
         match_row(op, count);
-        merge->steps += 1;
+        merge->steps += merge->group.uniform ? 1 : 1 + merge->group.count;
     }
     return RATION_OK;
 }
@@ -307,10 +308,9 @@ static ration_status read_rows(rn_operator *op, uint32_t count)
     for (uint32_t c = 0; c < columns; c++) {
         op->batch.columns[c] = merge->columns[args->probe_places[c]];
     }
-    return rn_join_gives_columns(args)
-               ? rn_row_reader_read(op, &state->reader, state->matches, count,
-                                    op->batch.columns + columns)
-               : RATION_OK;
+    return rn_join_gives_columns(args) ? rn_row_reader_read(op, &state->reader, state->matches,
+                                                            count, op->batch.columns + columns)
+                                       : RATION_OK;
 }
 
 ration_status rn_join_merge_next(rn_operator *op)

@@ -70,16 +70,6 @@ int64_t rn_minimum_context(void)
     return draft.bytes;
 }
 
-int64_t rn_minimum_vectors(const rn_schema *schema, const rn_sizes *sizes)
-{
-    rn_draft draft;
-    rn_context_draft_open(&draft);
-    for (uint32_t c = 0; c < schema->count; c++) {
-        rn_minimum_vector(&draft, (rn_kind)schema->fields[c].type.kind, sizes->batch_rows);
-    }
-    return draft.bytes;
-}
-
 int64_t rn_minimum_row_bytes(const rn_layout *layout, const rn_sizes *sizes)
 {
     return layout->has_variable ? RN_MAX(sizes->max_row_bytes, (int64_t)layout->fixed_bytes)

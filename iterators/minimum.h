@@ -31,8 +31,6 @@ int64_t rn_minimum_lists(const rn_layout *layout, uint32_t first, uint32_t count
 /* A bump context with nothing in it. */
 int64_t rn_minimum_context(void);
 
-/* One vector per column of the schema, in a context of their own: one batch of output. */
-int64_t rn_minimum_vectors(const rn_schema *schema, const rn_sizes *sizes);
 /* The widest row of the layout: fixed columns say it, else it is max_row_bytes. */
 int64_t rn_minimum_row_bytes(const rn_layout *layout, const rn_sizes *sizes);
 /* The largest block of rn_rows with rows of up to `row_bytes`: what one growth step draws. */

@@ -69,7 +69,7 @@ static rn_minimum sort_minimum(const rn_plan_node *node, const rn_sizes *sizes)
 static rn_spillable sort_spillable(const rn_operator *op)
 {
     const sort_state *state = op->state;
-    return (rn_spillable){rn_sorter_spillable(&state->sorter), 0};
+    return rn_sorter_spillable(&state->sorter);
 }
 
 static ration_status sort_spill(rn_operator *op, int64_t want_bytes)

@@ -38,14 +38,15 @@ typedef struct rn_sort_leaf {
     ((uint32_t)((RN_SORT_RUN_BYTES - sizeof(struct rn_sort_run)) / sizeof(rn_sort_entry)))
 #define RN_SORT_TREE_FIRST 64u
 #define RN_SORT_TREE_BYTES (sizeof(struct rn_merge_node) + sizeof(rn_sort_leaf)) /* per run */
-#define RN_SORT_TAKEN 512u
+#define RN_SORT_TAKEN RN_BATCH_ROWS_MAX
 
 /* sort_run.c */
 void rn_sort_run(const rn_sorter *sorter, struct rn_sort_run *run);
 
-/* sorter_tree.c: puts the runs of all chosen pieces into the tree, and takes its next row; the
- * signature of the latter is that of rn_merge_memory. */
+/* sorter_tree.c: puts the runs of all chosen pieces into the tree; takes up to `most` next rows from
+ * it; and one, with the signature of rn_merge_memory. */
 void rn_sorter_plant(rn_sorter *sorter);
+uint32_t rn_sorter_take(rn_sorter *sorter, rn_sort_entry *out_entries, uint32_t most);
 bool rn_sorter_draw(void *sorter, uint64_t *out_key, const rn_row **out_row);
 
 /* sorter.c: */

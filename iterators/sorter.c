@@ -71,6 +71,7 @@ ration_status rn_sorter_open(rn_operator *op, const rn_schema *schema, const rn_
     out_sorter->rows_left = rows_max;
     out_sorter->out_need = RN_RUN_BLOCK_BYTES;
     out_sorter->last_key = UINT64_MAX;
+    out_sorter->room_bytes = -1;
     rn_minimum_layout(schema, &out_sorter->layout);
     out_sorter->part_count =
         rn_sort_plan(&out_sorter->layout, order, order_count, out_sorter->parts);

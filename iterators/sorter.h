@@ -52,6 +52,8 @@ typedef struct rn_sorter {
     bool drawing;        /* rows are taken from `tree` */
     bool merging;        /* `merge` is open */
     rn_merge merge;      /* of runs and tree */
+    bool handed;         /* rows given last refer to what is held */
+    int64_t room_bytes;  /* with so much free they may; -1 = not known yet */
     ration_context *out; /* rows given lie in here, but for those without strings and lists */
     char *out_bytes;
     size_t out_room, out_need;
@@ -85,7 +87,7 @@ RATION_NODISCARD ration_status rn_sorter_rows(rn_sorter *sorter, const rn_row **
                                               uint32_t capacity, uint32_t *out_count);
 
 /* For class->spillable and class->spill. */
-int64_t rn_sorter_spillable(const rn_sorter *sorter);
+rn_spillable rn_sorter_spillable(const rn_sorter *sorter);
 RATION_NODISCARD ration_status rn_sorter_spill(rn_sorter *sorter, int64_t want_bytes);
 /* The least it works with, from open on: while rows are added, and while they are given. */
 rn_minimum rn_sorter_minimum(const rn_schema *schema, const rn_sizes *sizes);

@@ -7,33 +7,56 @@
  *     merging:  rows come from runs and from what is still in memory. Spill writes that and suspends
  *               the merge: its buffers are free, and it begins again where it was
  *
- * Rows with strings or lists are copied on their way out, into one block: so nothing that a consumer
- * has in hand refers to what is held, and all of it can be given back at any settle. The copy costs
- * little: the rows' lines are asked for while their order is found.
+ * While there is room for all that the plan needs at least, rows from memory are given as they lie
+ * there, and nothing is spilled until the consumer is done with them. With less, and from runs, they
+ * are copied on their way out, into one block: so nothing that a consumer has in hand refers to what
+ * is held, and all of it can be given back at any settle, also for that consumer.
  *
  * How much is written: what others ask for. When it is the query's own limit, a quarter of what is
  * held for the first runs, so that of an input that nearly fits most stays in memory; later half,
  * then all, because each run costs a buffer when they are merged. */
 #include "executor/ask.h"
+#include "executor/execution.h"
 #include "iterators/minimum.h"
 #include "iterators/sort_piece.h"
 
 #define RUNS_OF_QUARTERS 4u
 #define RUNS_OF_HALVES 16u
+#define COPIES_AHEAD 8u
+#define LINE_BYTES 64
+#define PREFETCH_BYTES_MAX 512u
 
 /* ------------------------------------------------------------------------------------- spilling */
+
+/* Asks for what is behind the first line of a row taken: that was asked for when it was taken. */
+static inline void prefetch_row(const rn_sorter *sorter, uint32_t index)
+{
+    if (index < sorter->taken_count) {
+        const char *row = (const char *)sorter->taken[index].row;
+        const char *end = row + RN_MIN(rn_row_bytes(sorter->taken[index].row), PREFETCH_BYTES_MAX);
+        for (row += LINE_BYTES; row < end; row += LINE_BYTES) {
+            __builtin_prefetch(row);
+        }
+    }
+}
 
 /* Writes what was taken and not given, then what is left in the tree, as a run. */
 static ration_status write_rows(rn_sorter *sorter, int64_t rows)
 {
     rn_run_writer *writer = &sorter->runs.writer;
     rn_sort_entry entry = {0, NULL};
-    for (; rows > 0 && sorter->taken_at < sorter->taken_count; rows--) {
+    while (rows > 0) {
+        if (sorter->taken_at == sorter->taken_count) {
+            sorter->taken_at = 0;
+            sorter->taken_count = rn_sorter_take(sorter, sorter->taken, RN_SORT_TAKEN);
+            if (sorter->taken_count == 0) {
+                break;
+            }
+        }
+        prefetch_row(sorter, sorter->taken_at + COPIES_AHEAD);
         entry = sorter->taken[sorter->taken_at++];
         RN_TRY(rn_row_run_put(writer, entry.key, entry.row));
-    }
-    for (; rows > 0 && rn_sorter_draw(sorter, &entry.key, &entry.row); rows--) {
-        RN_TRY(rn_row_run_put(writer, entry.key, entry.row));
+        rows -= 1;
     }
     if (rows == 0) {
         sorter->last_key = RN_MIN(sorter->last_key, entry.key);
@@ -75,18 +98,20 @@ static int64_t choose_bytes(const rn_sorter *sorter, int64_t want_bytes)
     return RN_MAX(want_bytes, rn_sorter_held(sorter) / share);
 }
 
-int64_t rn_sorter_spillable(const rn_sorter *sorter)
+rn_spillable rn_sorter_spillable(const rn_sorter *sorter)
 {
     if (sorter->op == NULL || !rn_runs_room(&sorter->runs)) {
-        return 0;
+        return (rn_spillable){0, 0};
     }
     bool buffers = sorter->merging && sorter->merge.count > 2;
-    return rn_sorter_held(sorter) +
-           (buffers ? ration_context_bytes(sorter->merge.context, false) : 0);
+    int64_t bytes =
+        rn_sorter_held(sorter) + (buffers ? ration_context_bytes(sorter->merge.context, false) : 0);
+    return sorter->handed ? (rn_spillable){0, bytes} : (rn_spillable){bytes, 0};
 }
 
 ration_status rn_sorter_spill(rn_sorter *sorter, int64_t want_bytes)
 {
+    rn_assert(!sorter->handed);
     if (sorter->merging) {
         sorter->merging = false;
         RN_TRY(rn_merge_suspend(&sorter->merge, &sorter->runs));
@@ -175,23 +200,20 @@ static inline const rn_row *copy_row(rn_sorter *sorter, const rn_row *row, size_
     return (const rn_row *)(const void *)copy;
 }
 
-static uint32_t give_from_memory(rn_sorter *sorter, const rn_row **out_rows, uint32_t capacity)
+static uint32_t give_from_memory(rn_sorter *sorter, const rn_row **out_rows, uint32_t capacity,
+                                 bool copied)
 {
     uint32_t count = 0;
     size_t used = 0;
     if (sorter->taken_at == sorter->taken_count) {
-        rn_sort_entry *taken = sorter->taken;
-        uint32_t most = RN_MIN(RN_SORT_TAKEN, capacity);
         sorter->taken_at = 0;
-        for (sorter->taken_count = 0;
-             sorter->taken_count < most && rn_sorter_draw(sorter, &taken->key, &taken->row);
-             taken++) {
-            sorter->taken_count++;
-        }
+        sorter->taken_count =
+            rn_sorter_take(sorter, sorter->taken, RN_MIN(RN_SORT_TAKEN, capacity));
     }
     for (; count < capacity && sorter->taken_at < sorter->taken_count; sorter->taken_at++) {
         const rn_row *row = sorter->taken[sorter->taken_at].row;
-        if (sorter->layout.has_variable) {
+        if (copied) {
+            prefetch_row(sorter, sorter->taken_at + COPIES_AHEAD);
             row = copy_row(sorter, row, &used);
             if (row == NULL) {
                 break;
@@ -221,13 +243,40 @@ static ration_status give_from_runs(rn_sorter *sorter, const rn_row **out_rows, 
     return RATION_OK;
 }
 
+/* Need rows from memory be copied, so that all that is held can be given back meanwhile? Not where
+ * they refer to nothing, and not while what the plan needs at least is free besides. */
+static ration_status look_for_room(rn_sorter *sorter, bool *out_copied)
+{
+    const rn_worker *worker = sorter->op->worker;
+    int64_t granted;
+    if (!sorter->layout.has_variable) {
+        *out_copied = false;
+        return RATION_OK;
+    }
+    if (sorter->room_bytes < 0) {
+        rn_sizes sizes = {worker->batch_rows, worker->max_row_bytes};
+        sorter->room_bytes = rn_plan_minimum(worker->execution->plan, &sizes);
+    }
+    RN_TRY(rn_settle_between(sorter->op, 0, sorter->room_bytes, &granted));
+    *out_copied = granted < sorter->room_bytes;
+    return RATION_OK;
+}
+
 ration_status rn_sorter_rows(rn_sorter *sorter, const rn_row **out_rows, uint32_t capacity,
                              uint32_t *out_count)
 {
     capacity = (uint32_t)RN_MIN((int64_t)capacity, sorter->rows_left);
     uint32_t count = 0;
+    sorter->handed = false;
+    bool copied = true;
     do { /* again when a row is wider than the room there was */
-        RN_TRY(make_room(sorter));
+        if (sorter->runs.count == 0) {
+            RN_TRY(look_for_room(sorter, &copied));
+        }
+        copied |= sorter->runs.count > 0;
+        if (copied) {
+            RN_TRY(make_room(sorter));
+        }
         if (sorter->runs.count > 0 && !sorter->merging) {
             RN_TRY(start_merging(sorter));
         }
@@ -235,9 +284,10 @@ ration_status rn_sorter_rows(rn_sorter *sorter, const rn_row **out_rows, uint32_
             RN_TRY(give_from_runs(sorter, out_rows, capacity, &count));
         } else {
             start_drawing(sorter);
-            count = give_from_memory(sorter, out_rows, capacity);
+            count = give_from_memory(sorter, out_rows, capacity, copied);
+            sorter->handed = !copied && sorter->layout.has_variable;
         }
-    } while (count == 0 && sorter->out_room < sorter->out_need);
+    } while (count == 0 && copied && sorter->out_room < sorter->out_need);
     sorter->rows_left -= sorter->rows_left == INT64_MAX ? 0 : count;
     *out_count = count;
     return RATION_OK;

@@ -8,7 +8,6 @@
 #include "iterators/sort_piece.h"
 
 #define ENTRIES_AHEAD 6
-#define LINE_BYTES 64
 
 static rn_sort_leaf *leaves_of(const rn_sorter *sorter)
 {
@@ -50,19 +49,27 @@ void rn_sorter_plant(rn_sorter *sorter)
     }
 }
 
+uint32_t rn_sorter_take(rn_sorter *sorter, rn_sort_entry *out_entries, uint32_t most)
+{
+    struct rn_merge_node *tree = sorter->tree;
+    rn_sort_leaf *leaves = sorter->leaves == 0 ? NULL : leaves_of(sorter);
+    rn_row_order order = rn_sorter_order(sorter);
+    uint32_t count = 0;
+    while (count < most && leaves != NULL && tree[0].row != NULL) {
+        __builtin_prefetch(tree[0].row);
+        out_entries[count++] = (rn_sort_entry){tree[0].key, tree[0].row};
+        rn_tournament_replace(tree, sorter->leaves, &order, take_head(leaves, tree[0].leaf));
+    }
+    return count;
+}
+
 bool rn_sorter_draw(void *of, uint64_t *out_key, const rn_row **out_row)
 {
-    rn_sorter *sorter = of;
-    struct rn_merge_node *tree = sorter->tree;
-    if (sorter->leaves == 0 || tree[0].row == NULL) {
+    rn_sort_entry entry;
+    if (rn_sorter_take(of, &entry, 1) == 0) {
         return false;
     }
-    rn_row_order order = rn_sorter_order(sorter);
-    const char *row = (const char *)tree[0].row;
-    __builtin_prefetch(row);
-    __builtin_prefetch(row + LINE_BYTES);
-    *out_key = tree[0].key;
-    *out_row = tree[0].row;
-    rn_tournament_replace(tree, sorter->leaves, &order, take_head(leaves_of(sorter), tree[0].leaf));
+    *out_key = entry.key;
+    *out_row = entry.row;
     return true;
 }

@@ -107,8 +107,9 @@ static rn_minimum topk_minimum(const rn_plan_node *node, const rn_sizes *sizes)
 static rn_spillable topk_spillable(const rn_operator *op)
 {
     const topk_state *state = op->state;
-    return (rn_spillable){
-        rn_sorter_spillable(&state->sorters[0]) + rn_sorter_spillable(&state->sorters[1]), 0};
+    rn_spillable one = rn_sorter_spillable(&state->sorters[0]);
+    rn_spillable other = rn_sorter_spillable(&state->sorters[1]);
+    return (rn_spillable){one.now_bytes + other.now_bytes, one.later_bytes + other.later_bytes};
 }
 
 static ration_status topk_spill(rn_operator *op, int64_t want_bytes)
@@ -116,13 +117,14 @@ static ration_status topk_spill(rn_operator *op, int64_t want_bytes)
     topk_state *state = op->state;
     rn_sorter *current = &state->sorters[state->current];
     rn_sorter *other = &state->sorters[1 - state->current];
-    int64_t held_bytes = rn_sorter_spillable(current);
+    int64_t held_bytes = rn_sorter_spillable(current).now_bytes;
     if (held_bytes > 0) {
         RN_TRY(rn_sorter_spill(current, want_bytes));
-        want_bytes -= held_bytes - rn_sorter_spillable(current);
+        want_bytes -= held_bytes - rn_sorter_spillable(current).now_bytes;
     }
-    return want_bytes > 0 && rn_sorter_spillable(other) > 0 ? rn_sorter_spill(other, want_bytes)
-                                                            : RATION_OK;
+    return want_bytes > 0 && rn_sorter_spillable(other).now_bytes > 0
+               ? rn_sorter_spill(other, want_bytes)
+               : RATION_OK;
 }
 
 static void topk_close(rn_operator *op)

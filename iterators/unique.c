@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Different rows. Each row held carries a flag, whether it was given already: said to be new when it
- * was added. A shard is given row by row until it is written out for the first time; from then on
- * its rows are held ungiven. At the end runs and memory are merged by (word, key, given first): the
- * first of equal rows says whether any was given, and if not it is the one to give.
+ * Different rows. Each row held carries a flag, whether it was given already:
+ * said to be new when it was added. A shard is given row by row until it is
+ * written out for the first time; from then on its rows are held ungiven. At
+ * the end runs and memory are merged by (word, key, given first): the first of
+ * equal rows says whether any was given, and if not it is the one to give.
  *
  * Invariants
- *   1. Rows of a shard outside `spilled` are given, all in memory, and different.
- *   2. Of equal rows at most one is given, in memory and runs together.
- *   3. While draining, shards outside `spilled` are forgotten: nothing of them is left to give. */
+ *   1. Rows of a shard outside `spilled` are given, all in memory, and
+ * different.
+ *   2. Of equal rows at most one is given, in memory and runs together. In
+ * dense shards, which were written out before, none is.
+ *   3. While draining, shards outside `spilled` are forgotten: nothing of them
+ * is left to give. */
 #include "iterators/unique.h"
 
 #define STEPS_PER_DRAIN 4096u
@@ -50,7 +54,9 @@ ration_status rn_unique_open(rn_operator *op, const rn_type *types, uint32_t cou
     out_unique->batch.columns[count] =
         (rn_column){rn_type_of(RN_BOOL), out_unique->given, NULL, NULL};
     RN_TRY(rn_runs_open(op, (rn_row_order){compare_rows, out_unique}, &out_unique->runs));
-    return rn_groups_open(op, held, count + 1, count, &out_unique->groups);
+    RN_TRY(rn_groups_open(op, held, count + 1, count, &out_unique->groups));
+    out_unique->groups.may_double = true;
+    return RATION_OK;
 }
 
 void rn_unique_draft(rn_draft *draft, uint32_t count, const rn_sizes *sizes)
@@ -87,7 +93,8 @@ void rn_unique_close(rn_unique *unique)
     }
 }
 
-/* ------------------------------------------------------------------------------------ taking in */
+/* ------------------------------------------------------------------------------------
+ * taking in */
 
 void rn_unique_find(rn_unique *unique, const rn_column *columns, uint32_t rows,
                     const uint16_t *picks, uint32_t picked)
@@ -120,7 +127,8 @@ ration_status rn_unique_add(rn_unique *unique, uint16_t *out_fresh, uint32_t *ou
     return RATION_OK;
 }
 
-/* ------------------------------------------------------------------------------------- spilling */
+/* -------------------------------------------------------------------------------------
+ * spilling */
 
 static bool holds_rows(const rn_unique *unique)
 {
@@ -141,7 +149,7 @@ static ration_status write_shards(rn_unique *unique, uint64_t mask)
     rn_groups_source_set(&source, &unique->groups, mask);
     rn_runs_begin(runs, unique->op->worker->spill_buffer);
     while (rn_groups_source_next(&source, &word, &row)) {
-        ration_status status = rn_row_run_put(&runs->writer, word, row);
+        ration_status status = source.same ? RATION_OK : rn_row_run_put(&runs->writer, word, row);
         if (status != RATION_OK) {
             rn_runs_abandon(runs);
             return status;
@@ -181,16 +189,16 @@ ration_status rn_unique_spill(rn_unique *unique, int64_t want_bytes)
     for (uint32_t s = 0; s < RN_GROUP_SHARDS; s++) {
         bytes[s] = rn_groups_shard_bytes(&unique->groups, s);
     }
-    uint64_t mask = rn_runs_full(&unique->runs)
-                        ? all
-                        : rn_groups_choose(bytes, unique->spilled, want_bytes);
+    uint64_t mask =
+        rn_runs_full(&unique->runs) ? all : rn_groups_choose(bytes, unique->spilled, want_bytes);
     RN_TRY(write_shards(unique, mask));
     forget_shards(unique, mask);
     unique->spilled |= mask;
     return RATION_OK;
 }
 
-/* ------------------------------------------------------------------------------------- draining */
+/* -------------------------------------------------------------------------------------
+ * draining */
 
 ration_status rn_unique_finish(rn_unique *unique)
 {
@@ -208,9 +216,8 @@ ration_status rn_unique_finish(rn_unique *unique)
     /* Until here more may have been written out; what was not is given. */
     forget_shards(unique, ~unique->spilled & ((UINT64_C(1) << RN_GROUP_SHARDS) - 1));
     rn_groups_source_set(&unique->source, &unique->groups, unique->spilled);
-    rn_merge_memory memory = {.next = rn_groups_source_next,
-                              .state = &unique->source,
-                              .widest_bytes = (int64_t)widest};
+    rn_merge_memory memory = {
+        .next = rn_groups_source_next, .state = &unique->source, .widest_bytes = (int64_t)widest};
     RN_TRY(rn_merge_start(&unique->merge, &unique->runs, UINT64_MAX, &memory));
     unique->draining = true;
     return RATION_OK;

@@ -215,12 +215,10 @@ static ration_status index_rows(rn_view *view, rn_hash_table *table, rn_held_sca
         RN_TRY(rn_held_scan_rows(scan));
         for (uint32_t i = 0; i < scan->row_count; i++) {
             int64_t address = rn_held_index_address(scan, scan->rows[i]);
-            ration_status status = add_row(view, table, scan->rows[i], address);
-            if (rn_is_refusal(status)) {
-                RN_TRY(rn_held_spill(view->held, INT64_MAX));
-                status = add_row(view, table, scan->rows[i], address);
+            ration_status status;
+            while ((status = add_row(view, table, scan->rows[i], address)) != RATION_OK) {
+                RN_TRY(rn_held_relieve(view->held, status));
             }
-            RN_TRY(status);
         }
     } while (scan->row_count > 0);
     return RATION_OK;
@@ -314,11 +312,13 @@ static ration_status try_open(rn_held *held, const rn_view_options *options, rat
 ration_status rn_view_open(rn_held *held, const rn_view_options *options, ration_context *parent,
                            ration_slot *slot, rn_view **out_view, ration_error *error)
 {
-    ration_status status = try_open(held, options, parent, slot, out_view, error);
-    if (rn_is_refusal(status) && held->rows.first != NULL && held->file != NULL) {
-        ration_status spilled = rn_held_spill(held, INT64_MAX);
-        return spilled != RATION_OK ? explain(error, options->kind, spilled)
-                                    : try_open(held, options, parent, slot, out_view, error);
+    ration_status status;
+    while ((status = try_open(held, options, parent, slot, out_view, error)) != RATION_OK &&
+           rn_is_refusal(status)) {
+        ration_status relieved = rn_held_relieve(held, status);
+        if (relieved != RATION_OK) {
+            return relieved == status ? status : explain(error, options->kind, relieved);
+        }
     }
     return status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How many bytes of new blocks allocations can draw: what a settle must charge ahead.
+ * How many bytes of new blocks allocations can draw: what a settle must charge ahead, and what a
+ * context will have drawn that does not exist yet.
  *
  * Chunks are multiples of a grain (8 bump, 16 the others). A block in which chunks of at most m are
  * put is left for the next only when a chunk does not fit: then at least payload - m + grain was

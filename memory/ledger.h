@@ -78,7 +78,7 @@ typedef struct rn_slot {
     rn_link next;                  /* slots of the pool; under the lock */
     void *owner;                   /* the query, for executor/; unknown here */
     int64_t thread;                /* that is attached; 0 = nobody. For executor/ */
-    const ration_spiller *spiller; /* NULL = none; written under the lock. For executor/ */
+    const struct ration_spiller *spiller; /* NULL = none; written under the lock. For executor/ */
     int64_t spillable_bytes;       /* owner writes: last told of. For executor/ */
     int64_t run;                   /* who is inside; atomic. For executor/ */
     bool patient;           /* owner only: a no is not the last word; executor/ask.c goes on */

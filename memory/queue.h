@@ -16,7 +16,7 @@ typedef enum rn_ticket_state {
     RN_TICKET_WAITING,
     RN_TICKET_AGAIN, /* nobody is left who could give: the owner must ask again; keeps its place */
     RN_TICKET_GRANTED, /* the bytes are charged to the slot's pool, and the owner's to take */
-    RN_TICKET_RESTING, /* not in the queue: it sleeps until somebody says that it should ask again */
+    RN_TICKET_RESTING, /* not in the queue: sleeps until somebody says that it should ask again */
 } rn_ticket_state;
 
 static inline rn_ticket_state rn_ticket_read(const rn_slot *slot)

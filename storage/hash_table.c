@@ -4,28 +4,39 @@
  *
  *     open -> (settle by bound) insert, find, each -> close
  *
- * A hash is mixed once more and kept so. Its top `depth` bits index the directory; each partition
- * owns the directory entries that share its own, shorter prefix. In a partition the low 32 bits
- * give the home slot, so that a home stays what it is when the partition splits; probing is linear.
- * Slots are {hash, payload}; hash 0 marks an empty one. Growing: hash_table_grow.c.
+ * A hash is mixed once more and kept so. Its top `depth` bits index the
+ * directory; each partition owns the directory entries that share its own,
+ * shorter prefix. In a partition the low 32 bits give the home slot, so that a
+ * home stays what it is when the partition splits; probing is linear. Slots are
+ * {hash, payload}; hash 0 marks an empty one. Growing: hash_table_grow.c. What
+ * is asked of every partition of a batch (its room) lies apart from the slots:
+ * a page less per entry.
+ *
+ * A dense table has no homes: its entries lie one behind the other in the order
+ * they came, to be put in order and walked; so an insert is a store behind the
+ * last one.
  *
  * Invariants
- *   1. Every partition of a full-size table has `capacity` slots, at most 3/4 of them taken.
- *   2. An entry lies between its home and the first empty slot behind it.
- *   3. Directory entry i points to the partition whose prefix i begins with; a partition of depth d
- *      has 2^(depth - d) of them.
+ *   1. Every partition of a full-size table has `capacity` slots, at most 3/4
+ * of them taken; in a dense table all, from the first on without a gap.
+ *   2. An entry lies between its home and the first empty slot behind it, but
+ * in a dense table.
+ *   3. Directory entry i points to the partition whose prefix i begins with; a
+ * partition of depth d has 2^(depth - d) of them.
  *   4. Only the last block of a chain has room.
- *   5. `count` entries in all partitions together; none is pending outside rn_hash_table_bound.
+ *   5. `count` entries in all partitions together; none is pending outside
+ * rn_hash_table_bound.
  *
- * Bounds: a growth step gives at least ROOM_MIN more inserts to the place that was full, so n
- * inserts into a full partition need at most 1 + (n - 1) / ROOM_MIN blocks. The directory has at
- * most 16 entries per partition.
+ * Bounds: a growth step gives at least ROOM_MIN more inserts to the place that
+ * was full, so n inserts into a full partition need at most 1 + (n - 1) /
+ * ROOM_MIN blocks. The directory has at most 16 entries per partition.
  *
- * Rejected: one array that doubles. It needs old and new at once, contiguous, and stalls for the
- * whole table. */
+ * Rejected: one array that doubles. It needs old and new at once, contiguous,
+ * and stalls for the whole table. */
 #include "storage/hash_partition.h"
 
-/* ------------------------------------------------------------------------------- open and close */
+/* -------------------------------------------------------------------------------
+ * open and close */
 
 /* Empties the table's words and gives it its first partition. */
 static ration_status start_table(rn_hash_table *table)
@@ -34,10 +45,12 @@ static ration_status start_table(rn_hash_table *table)
     memset(table, 0, sizeof *table);
     table->context = context;
     table->capacity = SLOTS_FIRST;
-    table->full = full_of(SLOTS_FIRST);
+    table->full = full_of(table, SLOTS_FIRST);
     table->leaves[0] = &table->alone;
-    table->alone = rn_hash_table_add_partition(table);
-    return table->alone == NULL ? ration_context_status(context) : RATION_OK;
+    table->alone = table->first = &table->root;
+    table->partition_count = 1;
+    table->root.entries = rn_hash_table_add_entries(table);
+    return table->root.entries == NULL ? ration_context_status(context) : RATION_OK;
 }
 
 ration_status rn_hash_table_open(ration_context *parent, ration_slot *slot, const char *name,
@@ -72,6 +85,18 @@ void rn_hash_table_reset(rn_hash_table *table)
     (void)rn_always(start_table(table) == RATION_OK);
 }
 
+void rn_hash_table_make_dense(rn_hash_table *table)
+{
+    rn_assert(table->count == 0 && table->capacity == SLOTS_FIRST);
+    table->dense = true;
+    table->full = full_of(table, table->capacity);
+}
+
+bool rn_hash_table_is_dense(const rn_hash_table *table)
+{
+    return table->dense;
+}
+
 int64_t rn_hash_table_count(const rn_hash_table *table)
 {
     return table->count;
@@ -79,8 +104,9 @@ int64_t rn_hash_table_count(const rn_hash_table *table)
 
 int64_t rn_hash_table_step_bytes(void)
 {
-    return rn_block_round((int64_t)partition_bytes(SLOTS_FULL) + RN_CONTEXT_ALONE_BYTES) +
-           2 * RN_BLOCK_BYTES_MIN; /* a leaf of the directory, and what the block in hand wastes */
+    return rn_block_round((int64_t)entries_bytes(SLOTS_FULL) + RN_CONTEXT_ALONE_BYTES) +
+           2 * RN_BLOCK_BYTES_MIN; /* a leaf of the directory, and what the block
+                                    in hand wastes */
 }
 
 size_t rn_hash_table_handle_bytes(void)
@@ -93,7 +119,8 @@ int64_t rn_hash_table_bytes(const rn_hash_table *table)
     return ration_context_bytes(table->context, false);
 }
 
-/* --------------------------------------------------------------------------------- insert, find */
+/* ---------------------------------------------------------------------------------
+ * insert, find */
 
 ration_status rn_hash_table_insert(rn_hash_table *table, uint64_t hash, uint64_t payload)
 {
@@ -110,8 +137,8 @@ ration_status rn_hash_table_insert(rn_hash_table *table, uint64_t hash, uint64_t
     return RATION_OK;
 }
 
-/* A position is a block's address and the slot to look at next: addresses of a process fit into 48
- * bits. */
+/* A position is a block's address and the slot to look at next: addresses of a
+ * process fit into 48 bits. */
 static inline uint64_t make_position(const partition *at, uint32_t slot)
 {
     uint64_t address = (uint64_t)(uintptr_t)at;
@@ -130,11 +157,13 @@ bool rn_hash_table_find(const rn_hash_table *table, uint64_t hash, uint64_t *pos
     hash = kept_hash(hash);
     const partition *at = *position == 0 ? partition_of(table, hash) : position_block(*position);
     uint32_t slot = *position == 0 ? home_of(table, hash) : (uint32_t)(*position & UINT16_MAX);
+    rn_assert(!table->dense);
     for (;;) {
+        const entry *entries = at->entries;
         for (;; slot = next_slot(table, slot)) {
-            uint64_t kept = at->entries[slot].hash;
+            uint64_t kept = entries[slot].hash;
             if (kept == hash) {
-                *out_payload = at->entries[slot].payload;
+                *out_payload = entries[slot].payload;
                 *position = make_position(at, next_slot(table, slot));
                 return true;
             }
@@ -154,6 +183,7 @@ bool rn_hash_table_each(const rn_hash_table *table, uint64_t *position, uint64_t
 {
     const partition *at = *position == 0 ? table->first : position_block(*position);
     uint32_t slot = (uint32_t)(*position & UINT16_MAX);
+    rn_assert(!table->dense);
     for (; at != NULL; at = at->next, slot = 0) {
         for (; slot < table->capacity; slot++) {
             if (at->entries[slot].hash != 0) {
@@ -174,15 +204,16 @@ void rn_hash_table_prefetch(const rn_hash_table *table, uint64_t hash)
     __builtin_prefetch(home + 3); /* a short walk often ends in the next line */
 }
 
-/* ---------------------------------------------------------------------------------------- bound */
+/* ----------------------------------------------------------------------------------------
+ * bound */
 
 static uint32_t steps_for(uint64_t entries, uint32_t full)
 {
     return entries <= full ? 0 : 1 + (uint32_t)((entries - full - 1) / ROOM_MIN);
 }
 
-/* Blocks that the pending hashes of all partitions may need, and the deepest prefix they may lead
- * to. */
+/* Partitions that the pending hashes of all partitions may need, and the
+ * deepest prefix they may lead to. */
 static uint64_t count_steps(rn_hash_table *table, const uint64_t *hashes, uint32_t count,
                             uint32_t *deepest)
 {
@@ -210,41 +241,46 @@ int64_t rn_hash_table_bound(rn_hash_table *table, const uint64_t *hashes, uint32
     uint64_t blocks = 0, steps;
     if (table->capacity < SLOTS_FULL) {
         uint64_t entries = (uint64_t)table->count + count;
-        while (capacity < SLOTS_FULL && entries > full_of(capacity)) {
+        while (capacity < SLOTS_FULL && entries > full_of(table, capacity)) {
             capacity = grown_capacity(capacity);
             if (capacity < SLOTS_FULL) {
-                largest = partition_bytes(capacity);
+                largest = entries_bytes(capacity);
                 regular += (size_t)rn_context_chunk_bytes(table->context, largest);
             }
         }
-        steps = capacity < SLOTS_FULL ? 0 : steps_for(entries, full_of(capacity));
+        steps = capacity < SLOTS_FULL ? 0 : steps_for(entries, full_of(table, capacity));
         blocks = capacity == SLOTS_FULL;
         deepest = (uint32_t)RN_MIN(steps, DEPTH_MAX);
     } else {
         steps = count_steps(table, hashes, count, &deepest);
     }
     blocks += steps;
+    if (steps > 0) {
+        regular += steps * (size_t)rn_context_chunk_bytes(table->context, sizeof(partition));
+        largest = RN_MAX(largest, sizeof(partition));
+    }
     if (deepest > table->depth) {
         regular += (leaves_for(deepest) - leaves_for(table->depth)) *
                    (size_t)rn_context_chunk_bytes(table->context, LEAF_BYTES);
         largest = RN_MAX(largest, LEAF_BYTES);
     }
     return (regular == 0 ? 0 : rn_context_bound(table->context, regular, largest)) +
-           (int64_t)blocks * rn_context_bound_one(table->context, partition_bytes(SLOTS_FULL));
+           (int64_t)blocks * rn_context_bound_one(table->context, entries_bytes(SLOTS_FULL));
 }
 
-/* ---------------------------------------------------------------------------------------- check */
+/* ----------------------------------------------------------------------------------------
+ * check */
 
 static const char *check_partition(const rn_hash_table *table, const partition *at)
 {
     uint32_t count = 0;
-    for (uint32_t slot = 0; slot < table->capacity; slot++) {
+    for (uint32_t slot = 0; slot < (table->dense ? at->count : table->capacity); slot++) {
         uint64_t hash = at->entries[slot].hash;
         if (hash == 0) {
             continue;
         }
         count++;
-        for (uint32_t probe = home_of(table, hash); probe != slot;
+        for (uint32_t probe = table->dense ? slot : home_of(table, hash); probe != slot;
              probe = next_slot(table, probe)) {
             if (at->entries[probe].hash == 0) {
                 return "an entry lies behind an empty slot (2)";

@@ -1,38 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Spill files: space in extents, and the writes and reads of one worker.
+ * Spill files: the writes and reads of one worker, in the space that spill_extents.c hands out.
  *
  *     rn_spill_file_open -> rn_extents_append ... rn_extents_read ... rn_extents_release -> _close
  *
- * Space is a table next[extent], two levels deep (a leaf of 16 KiB per GiB), in the heap: 4 bytes
- * for 256 KiB. A chain that is given back goes in front of the free ones as a whole, so that it is
- * taken again in its order and while its pages are still in memory: that is faster than fresh ones
- * (storage/README.md). When more is free than lives, and 64 MiB, the rest is punched out; when
- * nothing lives, everything above 64 MiB is.
+ * Interrupted and short calls go on; 1000 interrupts in a row are a failure.
  *
  * Write-behind (sync_file_range for every MiB) is an option, off by default: most runs are read and
  * given back before the system would have written them, and giving back waits for what is being
  * written. Inside a memory control group, where pages must go to the disk anyway, it pays. Figures:
  * `make bench-runs`, storage/README.md. Blocks are not compressed: the same place.
  *
- * 1. Every extent up to `extents` is in one chain: of a run, or of the free ones.
- * 2. live_bytes = sum of the chains' bytes = what the file takes of its quotas.
- * 3. The file has at most as many extents as the most that ever lived at a time, and the unused
- *    ends of chains (less than an extent each).
- * 4. After the first failure nothing is written or read any more; giving back still works.
- */
+ * 1. live_bytes = sum of the chains' bytes = what the file takes of its quotas.
+ * 2. After the first failure nothing is written or read any more; giving back still works.
+ * 3. What is refused by a quota or the floor was not written in part. */
 #include <errno.h>
 #include <sys/resource.h>
 
-#include "base/hash.h"
 #include "base/heap.h"
 #include "base/text.h"
 #include "storage/spill_file.h"
 
-#define LEAF_EXTENTS 4096u
-#define LEAF_BYTES (LEAF_EXTENTS * sizeof(uint32_t))
-#define PUNCHED (UINT32_C(1) << 31) /* in next[] of a free extent */
-#define KEPT_EXTENTS (INT64_C(64) * 1024 * 1024 / RN_EXTENT_BYTES)
 #define LOOK_BYTES (INT64_C(16) * 1024 * 1024)
 #define INTERRUPTS_MAX 1000
 #define PARTS_MAX 4
@@ -54,7 +42,7 @@ ration_status rn_spill_file_fail(rn_spill_file *file, ration_status status, cons
     return file->error.status;
 }
 
-static ration_status fail_call(rn_spill_file *file, const char *what, int code)
+ration_status rn_spill_file_fail_call(rn_spill_file *file, const char *what, int code)
 {
     const char *hint;
     ration_status status = rn_spill_cause(code, &hint);
@@ -79,114 +67,6 @@ bool rn_spill_file_error(const rn_spill_file *file, ration_error *out_error)
     }
     *out_error = file->error;
     return true;
-}
-
-/* ---------------------------------------------------------------------------------------- table */
-
-static uint32_t *next_of(const rn_spill_file *file, uint32_t extent)
-{
-    rn_assert(extent > 0 && extent <= file->extents);
-    return &file->leaves[extent / LEAF_EXTENTS][extent % LEAF_EXTENTS];
-}
-
-/* Makes room for the leaf of `extent`. */
-static bool grow_table(rn_spill_file *file, uint32_t extent)
-{
-    uint32_t leaf = extent / LEAF_EXTENTS;
-    if (leaf < file->leaf_count) {
-        return true;
-    }
-    if (leaf == file->leaf_slots) {
-        uint32_t slots = RN_MAX(2u, file->leaf_slots * 2);
-        uint32_t **leaves = rn_heap_allocate(slots * sizeof *leaves);
-        if (leaves == NULL) {
-            return false;
-        }
-        if (file->leaf_count > 0) {
-            memcpy(leaves, file->leaves, file->leaf_count * sizeof *leaves);
-        }
-        rn_heap_free(file->leaves, file->leaf_slots * sizeof *leaves);
-        file->leaves = leaves;
-        file->leaf_slots = slots;
-    }
-    uint32_t *fresh = rn_heap_allocate(LEAF_BYTES);
-    if (fresh == NULL) {
-        return false;
-    }
-    file->leaves[file->leaf_count++] = fresh;
-    return true;
-}
-
-/* A free extent, or one more at the end of the file. */
-static ration_status take_extent(rn_spill_file *file, uint32_t *out_extent)
-{
-    uint32_t extent = file->first_free;
-    if (extent != 0) {
-        uint32_t *next = next_of(file, extent);
-        file->first_free = *next & ~PUNCHED;
-        file->kept_extents -= (*next & PUNCHED) == 0;
-    } else {
-        extent = file->extents + 1;
-        if (extent > RN_EXTENTS_MAX || extent * RN_EXTENT_BYTES > file->length_max) {
-            return fail_call(file, "cannot make the file longer", EFBIG);
-        }
-        if (!grow_table(file, extent)) {
-            return rn_spill_file_fail(file, RATION_NO_MEMORY, "", "no memory for a spill file");
-        }
-        file->extents = extent;
-    }
-    *next_of(file, extent) = 0;
-    *out_extent = extent;
-    return RATION_OK;
-}
-
-/* Makes the chain long enough for `bytes` more. What it has then stays its own. */
-static ration_status lengthen(rn_spill_file *file, rn_extents *chain, int64_t bytes)
-{
-    int64_t used = chain->bytes % RN_EXTENT_BYTES;
-    int64_t room = used > 0 ? RN_EXTENT_BYTES - used : 0;
-    while (room < bytes) {
-        uint32_t extent = 0;
-        RN_TRY(take_extent(file, &extent));
-        if (chain->first == 0) {
-            chain->first = extent;
-        } else {
-            *next_of(file, chain->last) = extent;
-        }
-        chain->last = extent;
-        room += RN_EXTENT_BYTES;
-    }
-    return RATION_OK;
-}
-
-int64_t rn_extents_skip(const rn_spill_file *file, int64_t position, int64_t bytes)
-{
-    uint32_t extent = (uint32_t)(position / RN_EXTENT_BYTES);
-    int64_t offset = position % RN_EXTENT_BYTES + bytes;
-    for (; offset >= RN_EXTENT_BYTES; offset -= RN_EXTENT_BYTES) {
-        extent = *next_of(file, extent);
-        if (extent == 0) {
-            return 0;
-        }
-    }
-    return extent * RN_EXTENT_BYTES + offset;
-}
-
-/* How many of `bytes` from `position` on lie one behind the other in the file, and what follows:
- * 0 = the chain's end. */
-static int64_t stretch(const rn_spill_file *file, int64_t position, int64_t bytes,
-                       int64_t *out_next)
-{
-    uint32_t extent = (uint32_t)(position / RN_EXTENT_BYTES);
-    int64_t length = RN_EXTENT_BYTES - position % RN_EXTENT_BYTES;
-    uint32_t next = *next_of(file, extent);
-    while (length < bytes && next == extent + 1) {
-        extent = next;
-        next = *next_of(file, extent);
-        length += RN_EXTENT_BYTES;
-    }
-    *out_next = length > bytes ? position + bytes : next * RN_EXTENT_BYTES;
-    return RN_MIN(length, bytes);
 }
 
 /* -------------------------------------------------------------------------------------- writing */
@@ -264,7 +144,7 @@ static ration_status write_stretch(rn_spill_file *file, parts_left *left, int64_
             tries += 1;
             int code = written < 0 ? errno : EIO;
             if (code != EINTR || tries == INTERRUPTS_MAX) {
-                return fail_call(file, "cannot write", code);
+                return rn_spill_file_fail_call(file, "cannot write", code);
             }
         }
     }
@@ -287,7 +167,8 @@ static ration_status open_descriptor(rn_spill_file *file)
 }
 
 /* All that can be said before anything is written. */
-static ration_status prepare(rn_spill_file *file, rn_extents *chain, int64_t bytes)
+static ration_status prepare(rn_spill_file *file, rn_extents *chain, int64_t bytes,
+                             int64_t *out_position)
 {
     if (file->descriptor < 0) {
         RN_TRY(open_descriptor(file));
@@ -297,7 +178,7 @@ static ration_status prepare(rn_spill_file *file, rn_extents *chain, int64_t byt
                                     &file->error));
         file->until_look = LOOK_BYTES;
     }
-    return lengthen(file, chain, bytes);
+    return rn_extents_lengthen(file, chain, bytes, out_position);
 }
 
 static ration_status write_parts(rn_spill_file *file, const struct iovec *parts, int count,
@@ -306,7 +187,7 @@ static ration_status write_parts(rn_spill_file *file, const struct iovec *parts,
     parts_left left = {.count = count};
     memcpy(left.parts, parts, (size_t)count * sizeof *parts);
     for (int64_t next; bytes > 0; position = next) {
-        int64_t length = stretch(file, position, bytes, &next);
+        int64_t length = rn_extents_stretch(file, position, bytes, &next);
         RN_TRY(write_stretch(file, &left, position, length));
         write_behind(file, position, length);
         bytes -= length;
@@ -340,19 +221,17 @@ ration_status rn_extents_append(rn_spill_file *file, rn_extents *chain, const st
     if (refusing != NULL) {
         return refuse_quota(file, refusing, bytes);
     }
-    uint32_t last = chain->last;
-    int64_t used = chain->bytes % RN_EXTENT_BYTES;
-    ration_status status = prepare(file, chain, bytes);
+    int64_t position = 0;
+    ration_status status = prepare(file, chain, bytes, &position);
     if (status == RATION_OK) {
-        uint32_t extent = used > 0 ? last : last == 0 ? chain->first : *next_of(file, last);
-        *out_position = extent * RN_EXTENT_BYTES + used;
-        status = write_parts(file, parts, count, *out_position, bytes);
+        status = write_parts(file, parts, count, position, bytes);
     }
     if (status != RATION_OK) {
         rn_spill_quota_release(file->quota, bytes);
         return status;
     }
     chain->bytes += bytes;
+    *out_position = position;
     file->live_bytes += bytes;
     file->written_bytes += bytes;
     file->until_look -= bytes;
@@ -364,11 +243,14 @@ ration_status rn_extents_append(rn_spill_file *file, rn_extents *chain, const st
 
 /* -------------------------------------------------------------------------------------- reading */
 
-/* Asks for the extents that follow those read now. */
+/* Asks for the extent behind those that are read now, unless the file is read from front to back:
+ * then the system reads ahead by itself, and better. Of several chains read in turns it sees none. */
 static void read_ahead(rn_spill_file *file, int64_t position, int64_t bytes)
 {
     int64_t offset = position % RN_EXTENT_BYTES;
-    if (offset > 0 && offset + bytes <= RN_EXTENT_BYTES) {
+    bool goes_on = position == file->read_end;
+    file->read_end = position + rn_round_up(bytes, RN_SPILL_PAGE);
+    if (goes_on || (offset > 0 && offset + bytes <= RN_EXTENT_BYTES)) {
         return;
     }
     const rn_disk *disk = file->volume->disk;
@@ -397,7 +279,7 @@ static ration_status read_stretch(rn_spill_file *file, int64_t position, char *t
         } else {
             tries += 1;
             if (errno != EINTR || tries == INTERRUPTS_MAX) {
-                return fail_call(file, "cannot read", errno);
+                return rn_spill_file_fail_call(file, "cannot read", errno);
             }
         }
     }
@@ -415,7 +297,7 @@ ration_status rn_extents_read(rn_spill_file *file, int64_t position, void *to, s
     read_ahead(file, position, (int64_t)bytes);
     for (int64_t next; position != 0 && got < bytes; position = next) {
         int64_t count = 0;
-        int64_t length = stretch(file, position, (int64_t)(bytes - got), &next);
+        int64_t length = rn_extents_stretch(file, position, (int64_t)(bytes - got), &next);
         RN_TRY(read_stretch(file, position, (char *)to + got, length, &count));
         got += (size_t)count;
         if (count < length) {
@@ -424,62 +306,6 @@ ration_status rn_extents_read(rn_spill_file *file, int64_t position, void *to, s
     }
     *out_got = got;
     return RATION_OK;
-}
-
-/* ---------------------------------------------------------------------------------- giving back */
-
-/* Punches the chain's extents out, those that lie together with one call; what cannot be punched
- * stays. */
-static void punch_chain(rn_spill_file *file, const rn_extents *chain)
-{
-    const rn_disk *disk = file->volume->disk;
-    for (uint32_t first = chain->first, next; first != 0; first = next) {
-        uint32_t last = first;
-        for (next = *next_of(file, last); next == last + 1; next = *next_of(file, last)) {
-            last = next;
-        }
-        bool punched = disk->punch(disk->state, file->descriptor, (first - 1) * RN_EXTENT_BYTES,
-                                   (last - first + 1) * RN_EXTENT_BYTES) == 0;
-        for (uint32_t extent = first; punched && extent <= last; extent++) {
-            *next_of(file, extent) |= PUNCHED;
-        }
-    }
-}
-
-/* Nothing lives: the file begins anew, and gives back all but its first part. */
-static void begin_anew(rn_spill_file *file)
-{
-    const rn_disk *disk = file->volume->disk;
-    if (file->extents > KEPT_EXTENTS) {
-        (void)disk->punch(disk->state, file->descriptor, KEPT_EXTENTS * RN_EXTENT_BYTES,
-                          (file->extents - KEPT_EXTENTS) * RN_EXTENT_BYTES);
-    }
-    file->extents = file->first_free = 0;
-    file->kept_extents = 0;
-}
-
-void rn_extents_release(rn_spill_file *file, rn_extents *chain)
-{
-    int64_t extents = (chain->bytes + RN_EXTENT_BYTES - 1) / RN_EXTENT_BYTES;
-    file->live_bytes -= chain->bytes;
-    rn_spill_quota_release(file->quota, chain->bytes);
-    if (file->error.status != RATION_OK) {
-        *chain = (rn_extents){0}; /* nothing will be written any more */
-        return;
-    }
-    if (file->live_bytes == 0) {
-        begin_anew(file);
-    } else {
-        int64_t kept = file->kept_extents + extents;
-        if (kept > KEPT_EXTENTS + file->live_bytes / RN_EXTENT_BYTES) {
-            punch_chain(file, chain);
-        } else {
-            file->kept_extents = kept;
-        }
-        *next_of(file, chain->last) |= file->first_free;
-        file->first_free = chain->first;
-    }
-    *chain = (rn_extents){0};
 }
 
 /* ---------------------------------------------------------------------------------------- files */
@@ -509,10 +335,7 @@ void rn_spill_file_close(rn_spill_file *file)
     if (file->descriptor >= 0) {
         (void)file->volume->disk->close(file->volume->disk->state, file->descriptor);
     }
-    for (uint32_t i = 0; i < file->leaf_count; i++) {
-        rn_heap_free(file->leaves[i], LEAF_BYTES);
-    }
-    rn_heap_free(file->leaves, file->leaf_slots * sizeof *file->leaves);
+    rn_extents_free_table(file);
     rn_heap_free(file, sizeof *file);
 }
 

@@ -47,9 +47,13 @@ struct rn_spill_file {
     int64_t live_bytes, written_bytes;
     int64_t until_look;         /* bytes until the free space is looked at again */
     int64_t behind, behind_end; /* positions: written, and not yet handed to the disk */
+    int64_t read_end;           /* position behind the last read */
     int64_t length_max;         /* RLIMIT_FSIZE: beyond it a signal comes */
     ration_error error;         /* the first failure; its status is RATION_OK while there is none */
 };
+
+/* Evaluates what the table says of itself; writes the first that does not hold into `text`. */
+bool rn_spill_file_check(const rn_spill_file *file, char *text, size_t capacity);
 
 /* What a run takes of the file. */
 typedef struct rn_extents {
@@ -79,6 +83,18 @@ const char *rn_spill_file_directory(const rn_spill_file *file);
 /* Remembers the first failure and answers its status. */
 ration_status rn_spill_file_fail(rn_spill_file *file, ration_status status, const char *hint,
                                  const char *format, ...) RN_PRINTF(4, 5);
+/* The same for a system call that failed with `code`. */
+ration_status rn_spill_file_fail_call(rn_spill_file *file, const char *what, int code);
+
+/* Makes the chain long enough for `bytes` more and answers where the first of them lies. What it has
+ * then stays its own, also on failure. */
+RATION_NODISCARD ration_status rn_extents_lengthen(rn_spill_file *file, rn_extents *chain,
+                                                   int64_t bytes, int64_t *out_position);
+/* How many of `bytes` from `position` on lie one behind the other in the file, and what follows: 0
+ * = the chain's end. */
+int64_t rn_extents_stretch(const rn_spill_file *file, int64_t position, int64_t bytes,
+                           int64_t *out_next);
+void rn_extents_free_table(rn_spill_file *file);
 /* Appends up to 4 parts, together a multiple of RN_SPILL_PAGE, to the chain (all zeros = empty). On
  * failure the chain keeps what it had. */
 RATION_NODISCARD ration_status rn_extents_append(rn_spill_file *file, rn_extents *chain,

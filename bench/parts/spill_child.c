@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define RUN_SECONDS_MAX 600 /* a run that goes on for ever ends with a signal */
+
 static _Noreturn void become(const char *program, const char *library, const spill_task *task)
 {
     char limit[32], scale[32];
@@ -21,6 +23,7 @@ static _Noreturn void become(const char *program, const char *library, const spi
     if (task->group != NULL) {
         words[count++] = task->group;
     }
+    (void)alarm(RUN_SECONDS_MAX);
     execv(program, (char *const *)(uintptr_t)words);
     perror(program);
     _exit(127);

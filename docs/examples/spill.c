@@ -2,7 +2,7 @@
  *
  * An engine whose sort writes out what does not fit: half a million numbers, 4 MB, under a limit of
  * 1 MiB. cc spill.c -lration */
-#include <ration.h>
+#include <ration_ask.h>
 #include <stdio.h>
 #include <stdlib.h>
 

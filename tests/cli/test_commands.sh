@@ -129,6 +129,23 @@ expect_out "ordering"
 expect_out "pages     $(getconf PAGESIZE | awk '{ print $1 / 1024 }') KiB, huge pages "
 expect_out "check_interval"
 
+begin "limits shows groups"
+printf 'groups:\n  reports: { share: 3, limit_bytes: 8MiB }\n  none:\n' >groups.yaml
+run ration limits --config groups.yaml --explain
+expect_code 0
+expect_out "group reports "
+expect_out "group none "
+expect_out "spill_directory "
+run ration limits --config groups.yaml --json
+expect_out '"groups":{"reports":{"limit_bytes":8388608,"share":3,'
+expect_out '"spill_directory":"/var/tmp"'
+run ration check groups.yaml
+expect_code 0
+printf 'groups:\n  reports: { shar: 3 }\n' >groups.yaml
+run ration check groups.yaml
+expect_code 3
+expect_out "groups.yaml:2:14: error: unknown key 'shar' (did you mean 'share'?)"
+
 begin "limits reads another machine"
 mkdir -p machine/proc/self
 printf 'MemTotal: 1048576 kB\nMemAvailable: 524288 kB\n' >machine/proc/meminfo

@@ -171,10 +171,19 @@ expect_out '"status":"EVALUATION"'
 expect_err "plans.yaml:"
 expect_err "division by zero"
 
+begin "a group of the configuration"
+printf 'groups:\n  small: { limit_bytes: 9KiB }\n' >groups.yaml
+run ration query plans.yaml --config groups.yaml --group small
+expect_code 1
+expect_err "root/queries/small"
+run ration query plans.yaml --config groups.yaml --group smal
+expect_code 2
+expect_err "there is no group 'smal' (did you mean 'small'?)"
+
 begin "a refusal explains itself"
 run ration query plans.yaml --limit 9KiB --json
 expect_code 1
-expect_out '"status":"QUERY_LIMIT"'
+expect_out '"status":"MINIMUM_ABOVE_LIMIT"'
 expect_err "memory limit exceeded: "
 expect_err "root/queries/people"
 expect_err "limit_bytes of the query"

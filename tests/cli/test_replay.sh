@@ -64,12 +64,38 @@ begin "a limit refuses, explains and ends with 0"
 workload '{ plan: numbers, limit_bytes: 64KiB }'
 run ration replay w.yaml --quiet --results results.csv
 expect_code 0
-expect_out "not completed  QUERY_LIMIT 20"
+expect_out "not completed  MINIMUM_ABOVE_LIMIT 20"
 expect_out "memory limit exceeded: "
 expect_out "raise limit_bytes of the query to at least"
 
+begin "queries run in their groups, and the report shows them"
+printf 'groups:\n  reports: { queries_max: 1, priority: 2 }\n  small: { limit_bytes: 16KiB }\n' >groups.yaml
+workload '{ plan: numbers, group: reports }'
+run ration replay w.yaml --quiet --config groups.yaml --concurrency 4
+expect_code 0
+expect_out "not completed  none"
+expect_out "groups         reports: peak "
+expect_out "               small: peak 0 B of 16 KiB, refused there 0"
+run ration replay w.yaml --quiet --config groups.yaml --json
+expect_out '"group":"reports"'
+expect_out '"groups":[{"name":"reports",'
+workload '{ plan: numbers, group: small }'
+run ration replay w.yaml --quiet --config groups.yaml
+expect_out "raise groups.small.limit_bytes to at least"
+
+begin "a group that is not there is told with its place"
+workload '{ plan: numbers, group: report }'
+run ration replay w.yaml --quiet --config groups.yaml
+expect_code 3
+expect_err "w.yaml:5:5: error: there is no group 'report' (did you mean 'reports'?)"
+run ration replay w.yaml --quiet
+expect_code 3
+expect_err "there is no group 'report' (memory.yaml names none)"
+
 begin "every refusal is in the result file"
-run awk -F, '$3 == "QUERY_LIMIT" && $9 == 65536 && $10 + $11 > $9 && $12 != "" && $15 != ""' \
+workload '{ plan: numbers, limit_bytes: 64KiB }'
+run ration replay w.yaml --quiet --results results.csv
+run awk -F, '$3 == "MINIMUM_ABOVE_LIMIT" && $9 == 65536 && $10 + $11 > $9 && $12 != "" && $15 != ""' \
     results.csv
 test "$(wc -l <"$scratch/out")" = 20 || fail "not 20 complete refusals"
 

@@ -549,10 +549,10 @@ START_TEST(test_collect__comes_through_a_failing_disk)
 {
     spill_faults("- range: { rows: 6000, columns: { k: sequence, s: { random: string, width: 60 } "
                  "} }\n- collect: all\n",
-                 420 * 1024, 1);
+                 420 * 1024, 3);
     spill_faults("- range: { rows: 30, columns: { k: sequence, s: { random: string, width: 60000 } "
                  "} }\n- collect: all\n",
-                 500 * 1024, 1);
+                 500 * 1024, 3);
 }
 END_TEST
 

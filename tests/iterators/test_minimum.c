@@ -8,14 +8,16 @@
  * minimums): what is published may be above it by what rows up to max_row_bytes need and those of
  * the plan do not.
  *
- *     test_minimum             compares with tests/iterators/minimums.golden (release builds)
- *     test_minimum --write     writes it */
+ *     test_minimum             compares with tests/iterators/minimums.golden and the table in
+ *                              iterators/README.md (release builds)
+ *     test_minimum --write     writes both */
 #include "iterators/keys.h"
 #include "iterators/registry.h"
 #include "tests/iterators/people.h"
 #include "tests/world.h"
 
 #define GOLDEN "tests/iterators/minimums.golden"
+#define README "iterators/README.md"
 #define STEP_BYTES (4 * 1024)
 #define LEAVES 40000
 #define LAST 80001
@@ -230,9 +232,6 @@ static figures measure(rn_test_world *world, const minimum_case *at)
     found.enough = passes(world, built.plan, found.published, &wanted);
     found.least = found.enough ? search_least(world, at->plan, found.published, &wanted) : -1;
     forget(&built);
-    printf("%-24s %6lld %6lld\n", at->operator_, (long long)found.published / 1024,
-           (long long)found.least / 1024);
-    fflush(stdout);
     return found;
 }
 
@@ -245,53 +244,83 @@ static figures measure(rn_test_world *world, const minimum_case *at)
 #define COMPARED true
 #endif
 
-static void put_figures(rn_text *text, const minimum_case *at, const figures *found)
+static void put_figures(const minimum_case *at, const figures *found, rn_text *golden,
+                        rn_text *table)
 {
-    rn_text_format(text, "%-24s %6lld %6lld\n", at->operator_, (long long)found->published / 1024,
-                   (long long)found->least / 1024);
+    long long published = (long long)found->published / 1024,
+              least = (long long)found->least / 1024;
+    rn_text_format(golden, "%-24s %6lld %6lld\n", at->operator_, published, least);
+    rn_text_format(table, "| %s | %lld | %lld |\n", at->operator_, published, least);
+    printf("%-24s %6lld %6lld\n", at->operator_, published, least);
+    fflush(stdout);
 }
 
-static void compare_with_golden(const rn_text *text)
+static char *read_file(const char *name)
 {
-    static char golden[16384];
-    if (writing) {
-        FILE *file = fopen(support_path(GOLDEN), "w");
-        ck_assert_ptr_nonnull(file);
-        fputs(text->bytes, file);
-        ck_assert_int_eq(fclose(file), 0);
-        return;
-    }
-    if (!COMPARED) {
-        return;
-    }
-    FILE *file = fopen(support_path(GOLDEN), "r");
-    ck_assert_msg(file != NULL, "%s is missing: run with --write", GOLDEN);
-    golden[fread(golden, 1, sizeof golden - 1, file)] = '\0';
+    static char bytes[3][65536];
+    static int turn;
+    char *text = bytes[turn++ % 3];
+    FILE *file = fopen(support_path(name), "r");
+    ck_assert_msg(file != NULL, "%s is missing", name);
+    text[fread(text, 1, sizeof bytes[0] - 1, file)] = '\0';
     ck_assert_int_eq(fclose(file), 0);
-    ck_assert_str_eq(text->bytes, golden);
+    return text;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *file = fopen(support_path(name), "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+/* The README with this table between its two marks. */
+static const char *with_table(char *readme, const char *table)
+{
+    static char text[65536];
+    char *from = strstr(readme, "<!-- minimums -->\n"), *to = strstr(readme, "<!-- end -->");
+    ck_assert_msg(from != NULL && to != NULL && from < to, "%s has lost its marks", README);
+    from = strchr(from, '\n') + 1;
+    int length = snprintf(text, sizeof text, "%.*s%s%s", (int)(from - readme), readme, table, to);
+    ck_assert(length > 0 && (size_t)length < sizeof text);
+    return text;
+}
+
+static void compare(const char *golden, const char *table)
+{
+    const char *readme = read_file(README);
+    const char *wanted = with_table(read_file(README), table);
+    if (writing) {
+        write_file(GOLDEN, golden);
+        write_file(README, wanted);
+    } else if (COMPARED) {
+        ck_assert_msg(strcmp(golden, read_file(GOLDEN)) == 0, "%s says otherwise: --write", GOLDEN);
+        ck_assert_msg(strcmp(readme, wanted) == 0, "%s says otherwise: --write", README);
+    }
 }
 
 START_TEST(test_minimum__is_enough_and_needed)
 {
-    static char bytes[16384];
-    rn_text text = rn_text_over(bytes, sizeof bytes);
-    char names[1000];
-    rn_text short_ones = rn_text_over(names, sizeof names);
+    static char bytes[3][16384];
+    rn_text golden = rn_text_over(bytes[0], sizeof bytes[0]),
+            table = rn_text_over(bytes[1], sizeof bytes[1]),
+            wanting = rn_text_over(bytes[2], sizeof bytes[2]);
     rn_test_world world;
     open_world(&world);
-    rn_text_put(&text, "# KiB of one query: the plan's published minimum, the least limit that "
-                       "passed\n");
+    rn_text_put(&golden, "# KiB of one query: the plan's published minimum, the least limit that "
+                         "passed\n");
+    rn_text_put(&table, "| plan ends in | published KiB | least KiB |\n|---|---|---|\n");
     for (size_t i = 0; i < RN_COUNT(cases); i++) {
         figures found = measure(&world, &cases[i]);
         if (!found.enough) {
-            rn_text_format(&short_ones, " %s (%lld)", cases[i].operator_,
-                           (long long)found.published);
+            rn_text_format(&wanting, " %s (%lld)", cases[i].operator_, (long long)found.published);
         }
-        put_figures(&text, &cases[i], &found);
+        put_figures(&cases[i], &found, &golden, &table);
     }
     rn_test_close(&world);
-    ck_assert_msg(short_ones.length == 0, "not enough:%s", names);
-    compare_with_golden(&text);
+    ck_assert_msg(wanting.length == 0, "not enough:%s", wanting.bytes);
+    compare(golden.bytes, table.bytes);
 }
 END_TEST
 

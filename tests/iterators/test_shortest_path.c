@@ -274,7 +274,9 @@ START_TEST(test_shortest_path__writes_out_both_searches)
     rn_test_rows(&world, plan,
                  "Node/0|Node/0|0\nNode/0|Node/9|1\nNode/0|Node/300001|null\n"
                  "Node/300001|Node/0|null\nNode/300001|Node/9|null\nNode/300001|Node/300001|0\n");
+#ifndef RATION_HARD /* there everything is written out, wanted or not */
     ck_assert_int_eq(spilling_written(&world), 0);
+#endif
     (void)rn_test_sweep(&world, plan, 24 * 1024, false);
 #ifndef RATION_UNGOVERNED
     ck_assert_int_gt(spilling_written(&world), 2 * 300000 * 2);

@@ -405,6 +405,33 @@ START_TEST(test_context__bound_is_never_too_small)
 }
 END_TEST
 
+/* A context on paper draws what a real one draws, allocation by allocation. */
+START_TEST(test_context__draft_draws_what_a_context_draws)
+{
+    place here = open_place(INT64_MAX);
+    uint64_t seed = UINT64_C(7) + (uint64_t)_i;
+    printf("seed=%llu\n", (unsigned long long)seed);
+    for (int round = 0; round < 100; round++) {
+        ration_context *context = create(&here, NULL, RATION_CONTEXT_BUMP, "drafted");
+        rn_context_draft draft;
+        rn_context_draft_open(&draft);
+        ck_assert_int_eq(draft.bytes, ration_context_bytes(context, false));
+        for (int i = 0; i < 60; i++) {
+            size_t bytes =
+                (size_t)rn_random_below(&seed, UINT64_C(1) << rn_random_below(&seed, 18));
+            rn_context_draft_add(&draft, bytes);
+            ck_assert_ptr_nonnull(ration_context_allocate(context, bytes));
+            ck_assert_int_eq(draft.bytes, ration_context_bytes(context, false));
+        }
+        size_t together = 50 * (size_t)rn_context_chunk_bytes(context, 16000);
+        ck_assert_int_eq(rn_context_draft_bound(&draft, (int64_t)together, 16000),
+                         rn_context_bound(context, together, 16000));
+        ration_context_delete(context);
+    }
+    close_place(&here);
+}
+END_TEST
+
 /* The adversary of the bound: chunks that just do not fit. */
 START_TEST(test_context__bound_holds_against_the_worst_order)
 {
@@ -520,6 +547,7 @@ int main(void)
     tcase_add_test(tests, test_context__callbacks_run_in_reverse_children_first);
     tcase_add_test(tests, test_context__tree_moves_and_goes_as_one);
     tcase_add_loop_test(tests, test_context__bound_is_never_too_small, 0, 4);
+    tcase_add_loop_test(tests, test_context__draft_draws_what_a_context_draws, 0, 4);
     tcase_add_test(tests, test_context__bound_holds_against_the_worst_order);
     tcase_add_test(tests, test_context__comes_through_every_mapping_fault);
 #ifndef RATION_UNGOVERNED

@@ -137,9 +137,29 @@ static int64_t count_claims(const sim_query *asker, const ration_pool *pool)
     return claims;
 }
 
-static void look_at_refusal(const sim_query *asker, const rn_slot *slot, int64_t bytes)
+/* For who reads the trace. */
+static void note_held(const sim_query *asker, const rn_slot *slot)
+{
+    sim_note("holds, of its share and claim", rn_slot_used(slot));
+    sim_note("share", asker->query->pool->share);
+    sim_note("claim", rn_load(&asker->query->pool->claim));
+    for (uint32_t i = 0; asker->execution != NULL && i < asker->execution->plan->node_count; i++) {
+        const rn_operator *op = &asker->execution->operators[i];
+        int64_t bytes = op->context == NULL ? 0 : ration_context_bytes(op->context, true);
+        sim_note(op->node->class_->name, bytes);
+    }
+    if (asker->execution != NULL) {
+        sim_note("can spill now", rn_execution_spillable(asker->execution).now_bytes);
+        sim_note("later", rn_execution_spillable(asker->execution).later_bytes);
+    }
+}
+
+static void look_at_refusal(sim_query *asker, const rn_slot *slot, int64_t bytes)
 {
     const rn_no *no = &slot->no;
+    note_held(asker, slot);
+    int64_t claims = count_claims(asker, no->pool) + rn_load(&asker->query->pool->claim);
+    asker->cut_off = claims > no->limit_bytes;
     sim_must(no->charged_bytes + no->asked_bytes > no->limit_bytes,
              "%s is refused, though %lld + %lld are within %lld", asker->name,
              (long long)no->charged_bytes, (long long)no->asked_bytes, (long long)no->limit_bytes);
@@ -155,8 +175,8 @@ static void look_at_refusal(const sim_query *asker, const rn_slot *slot, int64_t
         const sim_query *at = &sim_the.queries[i];
         sim_must(at == asker || at->query == NULL || !is_below(at->query->pool, no->pool) ||
                      !could_give(at),
-                 "%s is refused, though %s is above its share and could spill", asker->name,
-                 at->name);
+                 "%s is refused, though %s is above its share and could spill (it said %lld bytes)",
+                 asker->name, at->name, (long long)rn_load(&at->query->spillable_bytes));
     }
 }
 
@@ -172,6 +192,10 @@ void oracle_asked(const rn_slot *slot, int64_t bytes, const rn_reply *asked)
 
 static void must_be_explained(const sim_query *query)
 {
+    bool worded = query->error.status == query->status && query->error.message[0] != '\0';
+    if (query->status == RATION_QUEUE_TIMEOUT && worded) {
+        return; /* its group was full: no memory was wanting */
+    }
     if (rn_is_refusal(query->status)) {
         sim_must(query->refused, "%s: %s without a refusal", query->name,
                  ration_status_name(query->status));
@@ -180,8 +204,8 @@ static void must_be_explained(const sim_query *query)
                      query->refusal.key[0] != '\0',
                  "%s: the refusal is not complete", query->name);
     } else if (query->status != RATION_NO_MEMORY) { /* it needs no words */
-        sim_must(query->error.status == query->status && query->error.message[0] != '\0',
-                 "%s: %s without a message", query->name, ration_status_name(query->status));
+        sim_must(worded, "%s: %s without a message", query->name,
+                 ration_status_name(query->status));
     }
 }
 
@@ -258,7 +282,7 @@ static bool may_end_so(const sim_query *query)
     case RATION_GROUP_LIMIT:
     case RATION_GLOBAL_LIMIT:
     case RATION_VICTIM:
-        return hogs(query) || query->claimed_bytes == 0;
+        return hogs(query) || query->cut_off;
     default:
         return false;
     }

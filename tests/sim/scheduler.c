@@ -31,7 +31,7 @@
 #define TASKS_MAX 64
 #define STACK_BYTES ((size_t)512 * 1024)
 #define GUARD_BYTES ((size_t)4096)
-#define STEPS_MAX 3000000
+#define STEPS_MAX 400000
 #define ATTENDED_MAX 20000
 #define NOTES_KEPT 80
 #define LOOKS_MAX 100000 /* at the clock in one step */

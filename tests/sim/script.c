@@ -2,7 +2,6 @@
  *
  * One seed: a governor with a small limit, a disk, queries that come at their times, and what
  * happens to them meanwhile. All is decided before the first step. */
-#include "memory/pool.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/sim.h"
 #include "tests/support.h"
@@ -157,7 +156,6 @@ static void live(void *argument)
     self->status = ration_query_open(sim_the.governor, &self->options, &self->query, &self->error);
     if (self->status == RATION_OK) {
         self->status = self->plan == NULL ? sim_host_run(self) : pull(self);
-        self->claimed_bytes = rn_load(&self->query->pool->claim);
         rn_execution *execution = self->execution;
         self->execution = NULL;
         rn_execution_close(execution);
@@ -217,7 +215,7 @@ static void add_query(uint32_t number, int64_t now_ns, bool together)
     }
     if (sim_one_in(8)) { /* just enough, or whatever */
         made->options.limit_bytes =
-            sim_one_in(2) ? oracle_minimum(made) : between_octaves(256 * KIB, 4);
+            sim_one_in(2) ? oracle_minimum(made) : between_octaves(768 * KIB, 3);
     }
     if (sim_one_in(20)) {
         made->options.rows_max = between_octaves(10, 10);
@@ -256,7 +254,7 @@ static void choose_limits(void)
     static const int64_t retains[] = {0, 20, 1000};
     ration_limits *limits = &sim_the.limits;
     ration_limits_default(limits);
-    limits->limit_bytes = between_octaves(1024 * KIB, 4);
+    limits->limit_bytes = between_octaves(1536 * KIB, 4);
     sim_the.least_limit_bytes = limits->limit_bytes;
     limits->check_interval = intervals[sim_below(RN_COUNT(intervals))];
     limits->chunk_bytes_max = between_octaves(4 * KIB, 9);

@@ -79,7 +79,7 @@ typedef struct sim_query {
     bool opened, cancelled, left, ended;
     int64_t peers; /* of a host: other workers that have not ended */
     ration_status status;
-    int64_t claimed_bytes;
+    bool cut_off; /* refused when the limit was below what had been claimed */
     bool refused;
     ration_refusal refusal;
     ration_error error;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The hash table: every payload is found under its hash and nowhere else, whatever the hashes look
- * like; it grows a block at a time, within its bound. */
+ * The hash table: every payload is found under its hash and nowhere else,
+ * whatever the hashes look like; it grows a block at a time, within its bound.
+ */
 #include "base/hash.h"
 #include "storage/hash_table.h"
 #include "tests/storage/fixture.h"
@@ -71,8 +72,8 @@ static int64_t count_found(const rn_hash_table *table, uint64_t hash, const uint
     return count;
 }
 
-/* Inserts `total` hashes in batches under a settle, and asserts that no batch draws more than its
- * bound. */
+/* Inserts `total` hashes in batches under a settle, and asserts that no batch
+ * draws more than its bound. */
 static void fill_within_bound(fixture *fix, rn_hash_table *table, const uint64_t *hashes,
                               uint32_t total, uint64_t *seed, int64_t *out_over)
 {
@@ -196,7 +197,8 @@ START_TEST(test_hash_table__hash_zero_is_kept)
 }
 END_TEST
 
-/* Ten entries cost 8 KiB; n entries of uniform hashes cost at most 16/0.75 x 2 bytes each. */
+/* Ten entries cost 8 KiB; n entries of uniform hashes cost at most 16/0.75 x 2
+ * bytes each. */
 START_TEST(test_hash_table__grows_a_block_at_a_time)
 {
     fixture fix;
@@ -228,8 +230,8 @@ START_TEST(test_hash_table__grows_a_block_at_a_time)
 }
 END_TEST
 
-/* Inserts until refused; what was inserted before stays whole and findable. Returns whether all
- * went in. */
+/* Inserts until refused; what was inserted before stays whole and findable.
+ * Returns whether all went in. */
 static bool insert_until_refused(fixture *fix, hash_source source)
 {
     static uint64_t hashes[9000];
@@ -285,6 +287,75 @@ START_TEST(test_hash_table__refusals_at_every_limit_leave_it_whole)
 }
 END_TEST
 
+static int compare_payloads(const void *with, uint64_t a, uint64_t b)
+{
+    (void)with;
+    return (a > b) - (a < b);
+}
+
+/* A dense table takes the same hashes within its bound and gives them back in
+ * order, equal ones by their payload; so does one with homes. */
+static void fill_and_walk(hash_source source, uint32_t total, bool dense)
+{
+    uint64_t seed = sample_seed("hashes"), word, last_word = 0, payload, last = 0;
+    uint64_t *hashes = calloc(total, 8);
+    unsigned char *seen = calloc(total, 1);
+    ck_assert(hashes != NULL && seen != NULL);
+    for (uint32_t i = 0; i < total; i++) {
+        hashes[i] = next_hash(source, &seed, i);
+    }
+    fixture fix;
+    rn_hash_table *table = NULL;
+    rn_hash_walk walk;
+    int64_t over = 0;
+    fixture_open(&fix, INT64_MAX);
+    ck_assert_int_eq(rn_hash_table_open(fix.context, &fix.slot->hot, "table", &table), RATION_OK);
+    int64_t before = fixture_drawn(&fix);
+    if (dense) {
+        rn_hash_table_make_dense(table);
+    }
+    fill_within_bound(&fix, table, hashes, total, &seed, &over);
+    check_table(table);
+    ck_assert(rn_hash_table_is_dense(table) == dense);
+    if (source == UNIFORM) { /* dense: no more than twice what the entries take */
+        ck_assert_int_lt(fixture_drawn(&fix) - before,
+                         (int64_t)total * (dense ? 33 : 44) + 256 * 1024);
+    }
+    rn_hash_table_order(table, (rn_hash_order){compare_payloads, NULL}, &walk);
+    uint32_t walked = 0;
+    for (; rn_hash_table_walk(table, &walk, &word, &payload); walked++) {
+        ck_assert_uint_eq(word, rn_hash_table_word(hashes[payload]));
+        ck_assert(walked == 0 || word > last_word || (word == last_word && payload > last));
+        ck_assert_uint_eq(seen[payload], 0);
+        seen[payload] = 1;
+        last_word = word;
+        last = payload;
+    }
+    ck_assert_uint_eq(walked, total);
+    rn_hash_table_reset(table);
+    ck_assert(!rn_hash_table_is_dense(table));
+    ck_assert_int_eq(rn_hash_table_insert(table, 7, 0), RATION_OK);
+    ck_assert_int_eq(count_found(table, 7, &(uint64_t){7}), 1);
+    rn_hash_table_close(table);
+    fixture_close(&fix);
+    free(hashes);
+    free(seen);
+}
+
+START_TEST(test_hash_table__walks_in_order)
+{
+    for (int dense = 0; dense < 2; dense++) {
+        fill_and_walk(UNIFORM, 40, dense);
+        fill_and_walk(UNIFORM, 100000, dense);
+        fill_and_walk(FEW, 30000, dense);
+        fill_and_walk(ONE, 10000, dense);
+        fill_and_walk(LOW_BITS, 9000, dense);
+        fill_and_walk(HIGH_BITS, 9000, dense);
+        fill_and_walk(MOSTLY_LEFT, 50000, dense);
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -294,6 +365,7 @@ int main(void)
         test_hash_table__hash_zero_is_kept,
         test_hash_table__grows_a_block_at_a_time,
         test_hash_table__refusals_at_every_limit_leave_it_whole,
+        test_hash_table__walks_in_order,
     };
     return support_run("hash_table", tests, RN_COUNT(tests));
 }

@@ -332,6 +332,69 @@ START_TEST(test_rows__move_and_reset)
 }
 END_TEST
 
+/* Rows put in by parts that draw no more than a block each; blocks taken out oldest first, their
+ * rows written down and read there; the rest is still a set of rows. */
+START_TEST(test_rows__blocks_can_be_taken_out)
+{
+    static char text[70000];
+    rn_string strings[600];
+    rn_type type = rn_type_of(RN_STRING);
+    rn_layout layout;
+    rn_rows rows;
+    fixture fix;
+    uint16_t picks[600];
+    for (uint32_t i = 0; i < RN_COUNT(strings); i++) {
+        strings[i] = rn_string_over(text, i == 300 ? 70000 : 100 + i);
+        picks[i] = (uint16_t)i;
+    }
+    rn_column column = {type, strings, NULL, NULL};
+    rn_batch batch = {600, 1, &column};
+    fixture_open(&fix, INT64_MAX);
+    rn_layout_set(&layout, &type, 1);
+    ck_assert_int_eq(rn_rows_open(&layout, fix.context, &fix.slot->hot, "rows", 80000, &rows),
+                     RATION_OK);
+    int parts = 0;
+    for (uint32_t from = 0; from < 600; parts++) {
+        int64_t bytes, drawn = fixture_drawn(&fix);
+        uint32_t count =
+            rn_rows_fit(&rows, &batch, NULL, picks + from, 600 - from, RN_BLOCK_BYTES, &bytes);
+        ck_assert_int_le(bytes, rn_rows_block_most(from == 300 ? 70024 : 0));
+        ck_assert_uint_gt(count, 0);
+        ck_assert_int_eq(rn_rows_append(&rows, &batch, NULL, picks + from, count, NULL), RATION_OK);
+        ck_assert_int_eq(fixture_drawn(&fix) - drawn, bytes);
+        from += count;
+    }
+    ck_assert_int_gt(parts, 3);
+    uint32_t number = 0;
+    while (rn_rows_block_next(&rows, NULL) != NULL) {
+        int64_t held = ration_context_bytes(rows.context, false);
+        rn_rows_block *block = rn_rows_detach(&rows);
+        check_rows(&rows);
+        uint32_t length, count;
+        const char *at = rn_rows_block_read(block, &length), *end = at + length;
+        const rn_row *walked[7];
+        while ((count = rn_rows_walk(&at, end, walked, RN_COUNT(walked))) > 0) {
+            for (uint32_t i = 0; i < count; i++, number++) {
+                rn_string string = rn_row_string(&layout, walked[i], 0);
+                ck_assert(rn_string_equal(&string, &strings[number]));
+            }
+        }
+        ck_assert_int_eq(rows.count, 600 - number);
+        int64_t gives = rn_rows_block_charged(block);
+        ck_assert_int_eq(gives == 0, number < 100);
+        rn_rows_block_free(block);
+        ck_assert_int_eq(ration_context_bytes(rows.context, false), held - gives);
+    }
+    ck_assert_uint_eq(number, 600);
+    ck_assert_int_eq(rows.count, 0);
+    rn_rows_reset(&rows);
+    ck_assert_int_eq(rn_rows_append(&rows, &batch, NULL, NULL, 600, NULL), RATION_OK);
+    check_rows(&rows);
+    rn_rows_close(&rows);
+    fixture_close(&fix);
+}
+END_TEST
+
 START_TEST(test_rows__links_can_be_patched)
 {
     uint64_t links[] = {0, 0};
@@ -427,6 +490,7 @@ int main(void)
         test_rows__wide_rows_get_blocks_of_their_own,
         test_rows__a_failed_append_leaves_the_rows_as_before,
         test_rows__move_and_reset,
+        test_rows__blocks_can_be_taken_out,
         test_rows__links_can_be_patched,
         test_rows__refusals_at_every_limit_leave_no_trace,
     };

@@ -108,6 +108,8 @@ START_TEST(test_run__keeps_what_was_written_while_others_come_and_go)
             live += runs[i].run.file_bytes;
         }
         ck_assert_int_eq(rn_spill_file_bytes(world.file), live);
+        char text[128];
+        ck_assert_msg(rn_spill_file_check(world.file, text, sizeof text), "%s", text);
         ck_assert_int_eq(world.quota.used_bytes, live);
     }
     for (int i = 0; i < RUNS; i++) {

@@ -359,6 +359,8 @@ START_TEST(test_spill__gives_the_disk_back)
         for (int i = 0; i < RUNS; i++) {
             rn_run_release(world.file, &runs[i]);
             ck_assert_int_eq(world.file->kept_extents, kept[i] * RUN_EXTENTS);
+            char text[128];
+            ck_assert_msg(rn_spill_file_check(world.file, text, sizeof text), "%s", text);
             int64_t most = i == RUNS - 1 ? 64 : (RUNS - 1 - i + kept[i]) * RUN_MIB;
             ck_assert_int_le(disk_bytes(&world), (most + 1) * MIB);
         }
