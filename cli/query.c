@@ -194,9 +194,11 @@ static ration_status tell_end(const query_arguments *arguments, query_session *s
                               const rn_printer *printer, ration_status status, int64_t elapsed_ns)
 {
     int64_t peak_bytes = rn_query_peak(session->query);
+    int64_t spilled_bytes = rn_load(&session->query->spill_quota.total_bytes);
     if (printer->format == RN_PRINT_JSON) {
-        printf(",\"status\":\"%s\",\"time_ns\":%lld,\"peak_bytes\":%lld",
-               ration_status_name(status), (long long)elapsed_ns, (long long)peak_bytes);
+        printf(",\"status\":\"%s\",\"time_ns\":%lld,\"peak_bytes\":%lld,\"spilled_bytes\":%lld",
+               ration_status_name(status), (long long)elapsed_ns, (long long)peak_bytes,
+               (long long)spilled_bytes);
         if (arguments->profile && session->execution != NULL) {
             fputs(",\"profile\":", stdout);
             rn_profile_put_json(session->execution, stdout);
@@ -213,8 +215,12 @@ static ration_status tell_end(const query_arguments *arguments, query_session *s
         if (printer->rows_max > 0 && printer->rows > printer->rows_max) {
             fprintf(stderr, " (%lld shown)", (long long)printer->rows_max);
         }
-        fprintf(stderr, " in %s, held %s at most\n", rn_cli_duration(elapsed_ns, time),
+        fprintf(stderr, " in %s, held %s at most", rn_cli_duration(elapsed_ns, time),
                 rn_cli_size(peak_bytes, peak));
+        if (spilled_bytes > 0) {
+            fprintf(stderr, ", wrote out %s", rn_cli_size(spilled_bytes, peak));
+        }
+        fputs("\n", stderr);
     }
     return RATION_OK;
 }

@@ -162,6 +162,9 @@ static void sample(const struct crew *crew, rn_report *report)
     report->mapped_peak_bytes =
         RN_MAX(report->mapped_peak_bytes, rn_blocks_mapped(governor->blocks));
     report->rss_peak_bytes = rss_peak_bytes;
+    const rn_spill_quota *spilled = rn_spill_volume_quota(governor->volume);
+    report->spilled_bytes = rn_load(&spilled->total_bytes);
+    report->spilled_peak_bytes = rn_load(&spilled->peak_bytes);
 }
 
 static void show_progress(const struct crew *crew, const rn_report *report)

@@ -22,7 +22,7 @@
 #include "executor/ask.h"
 
 #ifdef RATION_HARD
-#define BATCH_ROWS INT64_C(5)
+#define BATCH_ROWS INT64_C(61)
 #else
 #define BATCH_ROWS ((int64_t)RN_BATCH_ROWS_MAX)
 #endif

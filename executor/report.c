@@ -121,6 +121,13 @@ static void put_memory(const rn_report *report, rn_text *text)
     rn_text_put(text, " (");
     rn_text_put_size(text, report->rss_start_bytes);
     rn_text_put(text, " at the start)\n");
+    if (report->spilled_bytes > 0) {
+        rn_text_put(text, "               written out ");
+        rn_text_put_size(text, report->spilled_bytes);
+        rn_text_put(text, ", at most ");
+        rn_text_put_size(text, report->spilled_peak_bytes);
+        rn_text_put(text, " at a time\n");
+    }
 }
 
 static int64_t count_groups(const rn_report *report)
@@ -315,6 +322,8 @@ void rn_report_put_json(const rn_report *report, rn_text *text)
                    {"heap_peak_bytes", report->heap_peak_bytes},
                    {"rss_start_bytes", report->rss_start_bytes},
                    {"rss_peak_bytes", report->rss_peak_bytes},
+                   {"spilled_bytes", report->spilled_bytes},
+                   {"spilled_peak_bytes", report->spilled_peak_bytes},
                    {"elapsed_us", report->elapsed_us},
                    {"left_bytes", report->left_bytes}};
     rn_text_format(text, "{\"schema_version\":%d,\"workload\":", RN_REPORT_SCHEMA_VERSION);

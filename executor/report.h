@@ -20,6 +20,7 @@ typedef struct rn_report {
     int64_t samples, samples_over; /* readings of the root's granted against its limit */
     int64_t heap_peak_bytes, mapped_peak_bytes; /* control structures; blocks */
     int64_t rss_start_bytes, rss_peak_bytes;
+    int64_t spilled_bytes, spilled_peak_bytes; /* ever written out; at a time */
     int64_t elapsed_us;
     int64_t left_bytes; /* charged to `queries` after the run: 0 */
     bool audit_ok;

@@ -2,24 +2,20 @@
  *
  * Groups written out and read back.
  *
- * A group's row is written as it is, behind the word of its key, shard by shard
- * in order. What of its state points (strings, lists) is written into rows of
- * its own behind the key: a row of a group may carry any part of its state, the
- * rest of it being zeros, because states are added up when they are read back.
- * So no row is wider than a key and one value, or than ROW_BYTES_SOFT, however
- * long a list is.
+ * A group's row is written as it is, behind the word of its key, shard by shard in order. What of
+ * its state points (strings, lists) is written into rows of its own behind the key: a row of a group
+ * may carry any part of its state, the rest of it being zeros, because states are added up when they
+ * are read back. So no row is wider than a key and one value, or than ROW_BYTES_SOFT, however long a
+ * list is.
  *
- * Reading back: rows with equal keys come one after the other out of the merge.
- * The first becomes the group, copied into `merged`, the others are added to
- * it. Offsets of strings and lists are made pointers in the copy; so a group
- * that was read back looks like one that was held.
+ * Reading back: rows with equal keys come one after the other out of the merge. The first becomes
+ * the group, copied into `merged`, the others are added to it. Offsets of strings and lists are made
+ * pointers in the copy; so a group that was read back looks like one that was held.
  *
- * What is in memory of such shards at the end is a source of the merge; if its
- * states point, it is written out first, since it is laid out otherwise than
- * what was read.
+ * What is in memory of such shards at the end is a source of the merge; if its states point, it is
+ * written out first, since it is laid out otherwise than what was read.
  *
- * Bound: a group's state must fit, its list with it: what it takes is settled
- * for row by row. */
+ * Bound: a group's state must fit, its list with it: what it takes is settled for row by row. */
 #include "iterators/aggregate.h"
 
 #include "iterators/minimum.h"
@@ -63,8 +59,7 @@ void rn_aggregate_forget(rn_operator *op, uint32_t shard)
     }
 }
 
-/* --------------------------------------------------------------------------------
- * rows that point */
+/* -------------------------------------------------------------------------------- rows that point */
 
 /* A row in the making: the key and words of a group, and values behind them. */
 typedef struct group_writer {
@@ -224,8 +219,7 @@ static ration_status write_list(group_writer *writer, uint32_t function, const r
     return RATION_OK;
 }
 
-/* Writes a group whose state points: its words, then values, in as many rows as
- * they take. */
+/* Writes a group whose state points: its words, then values, in as many rows as they take. */
 static ration_status write_group(rn_operator *op, uint64_t word, const rn_row *group)
 {
     const aggregate_args *args = op->node->args;
@@ -281,8 +275,7 @@ static void point_into(const aggregate_args *args, const aggregate_state *state,
     }
 }
 
-/* -------------------------------------------------------------------------------------
- * spilling */
+/* ------------------------------------------------------------------------------------- spilling */
 
 static int64_t shard_bytes(const rn_operator *op, uint32_t shard)
 {
@@ -337,8 +330,7 @@ rn_spillable rn_aggregate_spillable(const rn_operator *op)
     return all;
 }
 
-/* The function whose different values take most, that may be written out; count
- * = none. */
+/* The function whose different values take most, that may be written out; count = none. */
 static uint32_t largest_distinct(const rn_operator *op, int64_t *out_bytes)
 {
     const aggregate_args *args = op->node->args;
@@ -413,8 +405,7 @@ static void forget_shards(rn_operator *op, uint64_t mask)
     }
 }
 
-/* The shards to write out: those that were before, then the largest, until
- * there is enough. */
+/* The shards to write out: those that were before, then the largest, until there is enough. */
 static uint64_t choose(const rn_operator *op, int64_t want_bytes)
 {
     const aggregate_state *state = op->state;
@@ -463,8 +454,7 @@ ration_status rn_aggregate_spill(rn_operator *op, int64_t want_bytes)
                : RATION_OK;
 }
 
-/* -----------------------------------------------------------------------------------
- * reading back */
+/* ----------------------------------------------------------------------------------- reading back */
 
 static ration_status start_merging(rn_operator *op)
 {

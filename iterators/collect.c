@@ -2,8 +2,8 @@
  *
  * collect: holds the whole result before handing it on, so that what is delivered is complete.
  *
- * Holds: every row, until it was handed on. Spills: row blocks as they are, oldest first, to one run
- * that is read back in order. Minimum: one block of rows or, when emitting, one to read into; a
+ * Holds: every row, until it was handed on. Spills: row blocks as they are, oldest first, to one
+ * run that is read back in order. Minimum: one block of rows or, when emitting, one to read into; a
  * batch of vectors. */
 #include "iterators/held.h"
 #include "iterators/minimum.h"

@@ -2,25 +2,21 @@
  *
  * Finding rows by key, a batch at a time.
  *
- * Looking up goes in three passes, so that the misses of one row overlap with
- * those of the next: bring the lines of the table in; take the first candidate
- * and bring its row in; compare. What is not there is then made unique within
- * the batch by a table of twice as many places as the batch has rows, in
- * scratch.
+ * Looking up goes in three passes, so that the misses of one row overlap with those of the next:
+ * bring the lines of the table in; take the first candidate and bring its row in; compare. What is
+ * not there is then made unique within the batch by a table of twice as many places as the batch
+ * has rows, in scratch.
  *
- * Shards: looking up takes the table of each row's shard in the same passes;
- * appending puts the batch's rows into the order of their shards first (a
- * counting sort in scratch) and appends shard by shard. Writing out a shard is
- * n log n within blocks of its table, in place, then one walk over rows in no
- * order of their addresses, asked for ahead.
+ * Shards: looking up takes the table of each row's shard in the same passes; appending puts the
+ * batch's rows into the order of their shards first (a counting sort in scratch) and appends shard
+ * by shard. Writing out a shard is n log n within blocks of its table, in place, then one walk over
+ * rows in no order of their addresses, asked for ahead.
  *
  * Invariants
- *   1. No two rows entered in a shard that is not dense have equal keys, and
- * each has exactly one entry: its address under its key's hash, in the table of
- * its shard, as the row is in the rows of it.
- *   2. After find with fresh: found[i] == NULL exactly for looked-up rows whose
- * key is in no group, and then fresh[fresh_of[i]] is the first row of the batch
- * with that key. */
+ *   1. Each row entered has exactly one entry: its address under its key's hash, in the table of its
+ *      shard, as the row is in the rows of it. No two have equal keys but in dense shards.
+ *   2. After find with fresh: found[i] == NULL exactly for looked-up rows whose key is in no group,
+ * and then fresh[fresh_of[i]] is the first row of the batch with that key. */
 #include "iterators/groups.h"
 
 #include "iterators/keys.h"
@@ -31,8 +27,7 @@
 /* Of fewer rows looked up nothing follows. */
 #define DENSE_LOOKED_MIN 64
 
-/* The arrays of a batch's length: where each goes, NULL to count only, and its
- * bytes. */
+/* The arrays of a batch's length: where each goes, NULL to count only, and its bytes. */
 #define SCRATCH_ARRAYS 12u
 
 typedef struct scratch_array {
@@ -150,8 +145,7 @@ static bool take_candidate(rn_groups *groups, uint32_t i)
     return true;
 }
 
-/* The batch's own table: the index in `fresh` of row i's key, adding it when it
- * is new. */
+/* The batch's own table: the index in `fresh` of row i's key, adding it when it is new. */
 static uint16_t find_fresh(rn_groups *groups, const rn_batch *batch, const uint32_t *keys,
                            uint32_t i)
 {
@@ -182,9 +176,9 @@ static void count_doubles(rn_groups *groups, const uint16_t *picks, uint32_t cou
 {
     for (uint32_t n = 0; n < count; n++) {
         uint32_t i = picks == NULL ? n : picks[n];
-        rn_group_shard *shard = &groups->shards[rn_groups_shard(groups->hashes[i])];
-        shard->looked += 1;
-        shard->doubles += groups->found[i] != NULL;
+        uint32_t of = rn_groups_shard(groups->hashes[i]);
+        groups->shards[of].looked += (groups->dense >> of & 1) == 0;
+        groups->shards[of].doubles += groups->found[i] != NULL;
     }
 }
 
@@ -234,16 +228,14 @@ void rn_groups_find(rn_groups *groups, const rn_batch *batch, const uint32_t *ke
     }
 }
 
-/* ----------------------------------------------------------------------------------
- * by shards */
+/* ---------------------------------------------------------------------------------- by shards */
 
 /* Where the rows of each shard begin in `sharded`; the last is their end. */
 typedef struct shard_starts {
     uint32_t at[RN_GROUP_SHARDS + 1];
 } shard_starts;
 
-/* Puts 0..count into the order of their hashes' shards: sharded[n] =
- * picks[places[n]]. */
+/* Puts 0..count into the order of their hashes' shards: sharded[n] = picks[places[n]]. */
 static shard_starts divide(rn_groups *groups, const uint64_t *hashes, const uint16_t *picks,
                            uint32_t count, bool by_pick)
 {
@@ -358,6 +350,10 @@ ration_status rn_groups_add(rn_groups *groups, const rn_batch *batch, const uint
     shard_starts starts =
         divide(groups, groups->fresh_hashes, groups->fresh, groups->fresh_count, false);
     RN_TRY(append_divided(groups, &starts, batch, columns, groups->fresh_rows));
+    for (uint32_t s = 0; s < RN_GROUP_SHARDS; s++) {
+        bool dense = (groups->dense >> s & 1) != 0;
+        groups->shards[s].looked += dense ? starts.at[s + 1] - starts.at[s] : 0;
+    }
     for (uint32_t i = 0; i < groups->fresh_count; i++) {
         RN_TRY(rn_groups_enter(groups, groups->fresh_hashes[i], groups->fresh_rows[i]));
     }
@@ -369,8 +365,7 @@ ration_status rn_groups_add(rn_groups *groups, const rn_batch *batch, const uint
     return RATION_OK;
 }
 
-/* -------------------------------------------------------------------------------
- * writing out */
+/* ------------------------------------------------------------------------------- writing out */
 
 int64_t rn_groups_shard_bytes(const rn_groups *groups, uint32_t shard)
 {
@@ -400,8 +395,8 @@ int64_t rn_groups_bytes(const rn_groups *groups)
     return bytes;
 }
 
-/* The largest shard of those not chosen yet, one that was written out before
- * rather than one that was not; RN_GROUP_SHARDS when none has rows. */
+/* The largest shard of those not chosen yet, one that was written out before rather than one that
+ * was not; RN_GROUP_SHARDS when none has rows. */
 static uint32_t next_choice(const int64_t *bytes, uint64_t before, uint64_t chosen)
 {
     uint32_t best = RN_GROUP_SHARDS;

@@ -3,7 +3,8 @@
  * Rows in blocks, written out and read back in the order they came; see held.h.
  *
  * Invariants
- *   1. Blocks have numbers in order; block n < spilled is the run's, the others are those of `rows`.
+ *   1. Blocks have numbers in order; block n < spilled is the run's, the others are those of
+ * `rows`.
  *   2. A parked block is in no list but its pins'; its number is below `spilled`.
  *   3. A scan that stands in memory has a pin; one that stands in the run has a buffer. Never both.
  *
@@ -18,7 +19,7 @@
 #define SPILL_BLOCKS_MIN 4              /* written at a time, when there are as many */
 #define RELIEF_BYTES (INT64_C(1) << 20) /* the same, for hosts that were refused */
 
-/* --------------------------------------------------------------------------------- open and close */
+/* ------------------------------------------------------------------------------- open and close */
 
 static ration_status open_parts(rn_held *held, ration_slot *slot, int64_t max_row_bytes)
 {
@@ -70,7 +71,7 @@ void rn_held_close(rn_held *held)
     memset(held, 0, sizeof *held);
 }
 
-/* ----------------------------------------------------------------------------------------- adding */
+/* --------------------------------------------------------------------------------------- adding */
 
 static const uint16_t *picks_from(const rn_held *held, uint32_t from)
 {
@@ -113,7 +114,7 @@ ration_status rn_held_add(rn_held *held, const rn_batch *batch)
     return RATION_OK;
 }
 
-/* ------------------------------------------------------------------------------------------- pins */
+/* ----------------------------------------------------------------------------------------- pins */
 
 /* Is the block pinned by another than `but` (may be NULL)? */
 static bool is_pinned(const rn_held *held, const rn_rows_block *block, const rn_held_pin *but)
@@ -168,7 +169,7 @@ void rn_held_pin_release(rn_held *held, rn_held_pin *pin)
     forget_rows(held);
 }
 
-/* --------------------------------------------------------------------------------------- spilling */
+/* ------------------------------------------------------------------------------------- spilling */
 
 rn_spillable rn_held_spillable(const rn_held *held)
 {

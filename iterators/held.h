@@ -10,9 +10,9 @@
  * writes the oldest out to one run that grows, a block of the run for a block of rows: so the run
  * and then the memory are all rows in order, and a block is found again by its number.
  *
- * Whoever reads pins the block he stands in: when it is written out, its memory stays until he moves
- * on. A scan holds one block besides its vectors: the one it has pinned, or the buffer that it reads
- * blocks of the run into.
+ * Whoever reads pins the block he stands in: when it is written out, its memory stays until he
+ * moves on. A scan holds one block besides its vectors: the one it has pinned, or the buffer that
+ * it reads blocks of the run into.
  *
  * One thread. */
 #ifndef RATION_HELD_H
@@ -99,12 +99,13 @@ RATION_NODISCARD ration_status rn_held_spill(rn_held *held, int64_t want_bytes);
 /* What callers without an operator do after a refusal: some is written out, and RATION_OK says that
  * it is worth to try once more. Errors: `status`, when there is nothing to write out; SPILL_*. */
 RATION_NODISCARD ration_status rn_held_relieve(rn_held *held, ration_status status);
-/* The two as what a host registers for its slot (ration_slot_register_spill), so that a result that is
- * held between two calls gives way too. Lives as long as the held set. */
+/* The two as what a host registers for its slot (ration_slot_register_spill), so that a result that
+ * is held between two calls gives way too. Lives as long as the held set. */
 ration_spiller rn_held_spiller(rn_held *held);
 
 /* Starts reading from the first row of a set that is complete; the scan's memory is below `parent`.
- * A scan that `consumes` is the only one and reads once. Errors: the limits' statuses, NO_MEMORY. */
+ * A scan that `consumes` is the only one and reads once. Errors: the limits' statuses,
+ * NO_MEMORY. */
 RATION_NODISCARD ration_status rn_held_scan_open(rn_held *held, ration_context *parent,
                                                  ration_slot *slot, uint32_t batch_rows,
                                                  bool consumes, rn_held_scan *out_scan);

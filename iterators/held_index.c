@@ -89,7 +89,7 @@ void rn_held_index_leave(rn_held_index *index)
     rn_held_pin_release(index->held, &index->pin);
 }
 
-/* ----------------------------------------------------------------------------- blocks of the run */
+/* ---------------------------------------------------------------------------- blocks of the run */
 
 /* The buffer that holds the block, or the one to read it into: one that is empty, else the one not
  * used for longest. */
@@ -106,8 +106,8 @@ static rn_held_buffer *find_buffer(rn_held_index *index, int64_t block)
     return oldest;
 }
 
-/* Makes room for a block of the run. When a limit refuses another buffer, one that is there will do;
- * for the first one rows are written out. */
+/* Makes room for a block of the run. When a limit refuses another buffer, one that is there will
+ * do; for the first one rows are written out. */
 static ration_status make_room(rn_held_index *index, rn_held_buffer **buffer)
 {
     uint32_t bytes = rn_held_buffer_bytes(index->held);
@@ -149,7 +149,7 @@ static ration_status read_block(rn_held_index *index, int64_t block, rn_held_buf
     return RATION_OK;
 }
 
-/* ------------------------------------------------------------------------------------------- rows */
+/* ----------------------------------------------------------------------------------------- rows */
 
 ration_status rn_held_index_row(rn_held_index *index, int64_t address, const rn_row **out_row)
 {

@@ -3,8 +3,9 @@
  * Scans of a held result set: block after block, first those of the run, then those in memory; see
  * held.h.
  *
- * A scan may be overtaken: what it was about to read in memory is written out before it comes there.
- * The block it stands in stays where it is, and for the next one it is told the place in the run. */
+ * A scan may be overtaken: what it was about to read in memory is written out before it comes
+ * there. The block it stands in stays where it is, and for the next one it is told the place in the
+ * run. */
 #include "iterators/held.h"
 #include "iterators/held_index.h"
 
@@ -65,7 +66,7 @@ void rn_held_scan_restart(rn_held_scan *scan)
     scan->blocks.file = NULL;
 }
 
-/* ----------------------------------------------------------------------------------------- buffers */
+/* -------------------------------------------------------------------------------------- buffers */
 
 uint32_t rn_held_buffer_bytes(const rn_held *held)
 {
@@ -101,7 +102,7 @@ static ration_status make_buffer(rn_held_scan *scan)
     return RATION_OK;
 }
 
-/* ----------------------------------------------------------------------------------------- reading */
+/* -------------------------------------------------------------------------------------- reading */
 
 /* Takes the next block of the run in hand. */
 static ration_status read_block(rn_held_scan *scan)

@@ -88,7 +88,7 @@ static void join_close(rn_operator *op)
     rn_join_side_close(&state->probe);
 }
 
-/* -------------------------------------------------------------------------------------- spilling */
+/* ------------------------------------------------------------------------------------- spilling */
 
 /* Of the shards of `mask`. */
 static int64_t count_bytes(const rn_join_side *side, uint64_t mask)
@@ -216,7 +216,7 @@ static ration_status join_spill(rn_operator *op, int64_t want_bytes)
     return RATION_OK;
 }
 
-/* ------------------------------------------------------------------------------------------ next */
+/* ----------------------------------------------------------------------------------------- next */
 
 /* Nobody uses the batch before any more: gives what was asked for while somebody did. */
 static ration_status give_owed(rn_operator *op)

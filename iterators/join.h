@@ -18,7 +18,7 @@
 #include "iterators/minimum.h"
 #include "iterators/row_reader.h"
 
-/* -------------------------------------------------------------------------------------- the plan */
+/* ------------------------------------------------------------------------------------- the plan */
 
 typedef enum rn_join_type { RN_JOIN_INNER, RN_JOIN_LEFT, RN_JOIN_SEMI, RN_JOIN_ANTI } rn_join_type;
 
@@ -50,7 +50,7 @@ static inline bool rn_join_gives_alone(const rn_join_args *args, bool matched)
     return args->type == RN_JOIN_SEMI ? matched : args->type != RN_JOIN_INNER && !matched;
 }
 
-/* -------------------------------------------------------------------------------------- one side */
+/* ------------------------------------------------------------------------------------- one side */
 
 #define RN_JOIN_ALL_SHARDS ((UINT64_C(1) << RN_GROUP_SHARDS) - 1)
 
@@ -115,7 +115,7 @@ RATION_NODISCARD ration_status rn_join_side_write(rn_operator *op, rn_join_side 
 void rn_join_side_forget(rn_join_side *side, uint64_t mask);
 void rn_join_side_close(rn_join_side *side);
 
-/* --------------------------------------------------------------------------- one word's build rows */
+/* ------------------------------------------------------------------------ one word's build rows */
 
 #define RN_JOIN_GROUP_ROWS 4096u          /* in memory at most, and .. */
 #define RN_JOIN_GROUP_BYTES (1024 * 1024) /* .. of about so many bytes */
@@ -159,7 +159,7 @@ bool rn_join_group_knows(const rn_join_group *group, const rn_row *row);
 /* Copies the rows that lie elsewhere; from then on all that are added. Cannot fail. */
 void rn_join_group_copy(rn_join_group *group);
 
-/* ----------------------------------------------------------------------------------- both, merged */
+/* --------------------------------------------------------------------------------- both, merged */
 
 /* Nested loops: the build rows of one word in a run, read again for every so many of its probe rows,
  * which are the group then. */

@@ -32,7 +32,7 @@ static char *block_bytes(struct rn_join_block *block)
     return (char *)(block + 1);
 }
 
-/* --------------------------------------------------------------------------------- open and close */
+/* ------------------------------------------------------------------------------- open and close */
 
 int64_t rn_join_group_bound(int64_t widest_bytes)
 {
@@ -94,7 +94,7 @@ void rn_join_group_clear(rn_join_group *group)
     group->copied = false;
 }
 
-/* ---------------------------------------------------------------------------------------- adding */
+/* --------------------------------------------------------------------------------------- adding */
 
 static const rn_row *copy_row(rn_join_group *group, const rn_row *row)
 {

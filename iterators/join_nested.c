@@ -52,7 +52,7 @@ static ration_status open_block(rn_operator *op, size_t block_bytes)
                                                             : RATION_OK;
 }
 
-/* ------------------------------------------------------------------------------------------ start */
+/* ---------------------------------------------------------------------------------------- start */
 
 /* Puts the group and all further build rows of the word into the run. */
 static ration_status write_rows(rn_operator *op, rn_run_writer *writer)
@@ -112,7 +112,7 @@ ration_status rn_join_nested_start(rn_operator *op)
     return RATION_OK;
 }
 
-/* ----------------------------------------------------------------------------------------- stages */
+/* --------------------------------------------------------------------------------------- stages */
 
 /* The next probe rows of the word, as many as there is room for. */
 static ration_status load_rows(rn_operator *op)

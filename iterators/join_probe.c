@@ -42,7 +42,7 @@ ration_status rn_join_build(rn_operator *op)
     }
 }
 
-/* ---------------------------------------------------------------------------------- putting aside */
+/* -------------------------------------------------------------------------------- putting aside */
 
 static ration_status open_probe_side(rn_operator *op)
 {
@@ -112,7 +112,7 @@ static ration_status put_aside(rn_operator *op, uint32_t *out_present)
     return RATION_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- probing */
+/* -------------------------------------------------------------------------------------- probing */
 
 static ration_status compute_keys(rn_operator *op)
 {

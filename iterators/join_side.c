@@ -90,7 +90,7 @@ ration_status rn_join_side_open(rn_operator *op, const rn_type *types, rn_join_s
     return RATION_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- taking */
+/* --------------------------------------------------------------------------------------- taking */
 
 static void set_link(const rn_join_side *side, const rn_row *row, const rn_row *next)
 {
@@ -165,7 +165,7 @@ ration_status rn_join_side_take(rn_operator *op, rn_join_side *side, const uint1
     return RATION_OK;
 }
 
-/* ------------------------------------------------------------------------------------ writing out */
+/* ---------------------------------------------------------------------------------- writing out */
 
 void rn_join_source_set(rn_join_source *source, rn_join_side *side, uint64_t mask)
 {

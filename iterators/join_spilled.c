@@ -177,7 +177,7 @@ int64_t rn_join_merge_minimum(const rn_layout *layout, int64_t widest_bytes, con
            RN_MAX(merging, rn_runs_minimum(&widest));
 }
 
-/* ---------------------------------------------------------------------------------------- merging */
+/* -------------------------------------------------------------------------------------- merging */
 
 /* Takes the build rows of the probe row's word in hand. */
 static ration_status load_group(rn_operator *op, uint32_t count, bool *out_pause)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The least bytes operators work with, written down: what class->minimum is made of. A draft repeats
- * the allocations of an operator's open, in the same order; what it counts is what the operator's
- * context draws, to the block.
+ * The least bytes operators work with, written down: what class->minimum is made of. A draft
+ * repeats the allocations of an operator's open, in the same order; what it counts is what the
+ * operator's context draws, to the block.
  *
  *     rn_minimum_open -> rn_minimum_vector, _picker, _array, _evaluator ... -> rn_minimum_streaming
  *

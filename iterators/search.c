@@ -7,7 +7,7 @@
 #define CHUNK_NODES RN_SEARCH_CHUNK_NODES
 #define WORK_TO_SETTLE 65536
 
-/* ---------------------------------------------------------------------------------- open and close */
+/* ------------------------------------------------------------------------------- open and close */
 
 static uint64_t count_segments(uint64_t nodes)
 {
@@ -66,7 +66,7 @@ void rn_search_close(rn_search *search)
     memset(search, 0, sizeof *search);
 }
 
-/* -------------------------------------------------------------------------------------------- bits */
+/* ----------------------------------------------------------------------------------------- bits */
 
 static inline uint64_t *seen_word(const rn_search *search, uint32_t node)
 {
@@ -104,7 +104,7 @@ static void clear_bits(const rn_search *search)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- queue */
+/* ---------------------------------------------------------------------------------------- queue */
 
 static void push(rn_search_chunk **list, rn_search_chunk *chunk)
 {
@@ -252,7 +252,7 @@ bool rn_search_turn(rn_search *search)
     return search->level_end > search->head_index;
 }
 
-/* ----------------------------------------------------------------------------------------- leaving */
+/* -------------------------------------------------------------------------------------- leaving */
 
 /* Appends the unseen of `count` neighbours, for which there is room behind the tail. Which ones are
  * unseen is hard to predict, so every one is written and only the unseen are kept. Does one of them
@@ -328,7 +328,7 @@ ration_status rn_search_leave(rn_search *search, const rn_search *other, uint32_
     return RATION_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- spilling */
+/* ------------------------------------------------------------------------------------- spilling */
 
 /* Can the oldest chunk behind the head be written? Not while it is being filled. */
 static bool is_writable(const rn_search *search, const rn_search_chunk *chunk)

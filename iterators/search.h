@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One breadth-first search: a bit per node (seen), and a queue of the nodes reached, in the order they
- * were reached. The frontier is the part of the queue that belongs to the last level. It is left
- * node by node from the front, while what is found goes to the end.
+ * One breadth-first search: a bit per node (seen), and a queue of the nodes reached, in the order
+ * they were reached. The frontier is the part of the queue that belongs to the last level. It is
+ * left node by node from the front, while what is found goes to the end.
  *
  *     rn_search_open -> (rn_search_start -> (rn_search_front -> rn_search_leave)* -> rn_search_turn
  *                        -> ...)* -> rn_search_close
  *
- *     past chunks | head chunk | blocks of a run | chunks in memory | tail chunk     oldest .. newest
+ *     past chunks | head chunk | blocks of a run | chunks in memory | tail chunk     oldest first
  *
  * Chunks that have been left are kept: they say which bits to clear before the next search. When
- * there is no room for them they are given up first, for nothing but that all bits are cleared then;
- * after that, what lies between head and tail is written to a run in order, and read back into the
- * head's own memory. So two chunks are enough, whatever the search reaches. The bits stay.
+ * there is no room for them they are given up first, for nothing but that all bits are cleared
+ * then; after that, what lies between head and tail is written to a run in order, and read back
+ * into the head's own memory. So two chunks are enough, whatever the search reaches. The bits stay.
  *
  * Invariants: a bit is set exactly for the nodes reached · entries [0, level_end) are all that are
  * reached within `level` hops · only full chunks are written. */
@@ -67,7 +67,8 @@ RATION_NODISCARD ration_status rn_search_start(rn_search *search, uint32_t node)
 RATION_NODISCARD ration_status rn_search_front(rn_search *search, uint32_t most,
                                                const uint32_t **out_nodes, uint32_t *out_count);
 /* Leaves the first `count` nodes of that piece through all sides, until one that leads into `other`
- * (may be NULL) was left: then `*met`. Settles now and then. Errors: the limits' statuses, SPILL_*. */
+ * (may be NULL) was left: then `*met`. Settles now and then. Errors: the limits' statuses,
+ * SPILL_*. */
 RATION_NODISCARD ration_status rn_search_leave(rn_search *search, const rn_search *other,
                                                uint32_t count, bool *met);
 /* Passes them without leaving. */

@@ -11,8 +11,8 @@
  * distance is the sum after that level.
  *
  * Holds, per search: node_count / 8 bytes of bits, which stay, and 4 bytes per node reached, in
- * chunks of 64 KiB. Spills: the queue of what is still to be left, in order (search.h). Minimum: the
- * bits and two chunks per search. */
+ * chunks of 64 KiB. Spills: the queue of what is still to be left, in order (search.h). Minimum:
+ * the bits and two chunks per search. */
 #include "iterators/registry.h"
 #include "iterators/search.h"
 

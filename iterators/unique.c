@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Different rows. Each row held carries a flag, whether it was given already:
- * said to be new when it was added. A shard is given row by row until it is
- * written out for the first time; from then on its rows are held ungiven. At
- * the end runs and memory are merged by (word, key, given first): the first of
- * equal rows says whether any was given, and if not it is the one to give.
+ * Different rows. Each row held carries a flag, whether it was given already: said to be new when it
+ * was added. A shard is given row by row until it is written out for the first time; from then on
+ * its rows are held ungiven. At the end runs and memory are merged by (word, key, given first): the
+ * first of equal rows says whether any was given, and if not it is the one to give.
  *
  * Invariants
- *   1. Rows of a shard outside `spilled` are given, all in memory, and
- * different.
- *   2. Of equal rows at most one is given, in memory and runs together. In
- * dense shards, which were written out before, none is.
- *   3. While draining, shards outside `spilled` are forgotten: nothing of them
- * is left to give. */
+ *   1. Rows of a shard outside `spilled` are given, all in memory, and different.
+ *   2. Of equal rows at most one is given, in memory and runs together; in dense shards, which were
+ *      written out before, none is.
+ *   3. While draining, shards outside `spilled` are forgotten: nothing of them is left to give. */
 #include "iterators/unique.h"
 
 #define STEPS_PER_DRAIN 4096u
@@ -93,8 +90,7 @@ void rn_unique_close(rn_unique *unique)
     }
 }
 
-/* ------------------------------------------------------------------------------------
- * taking in */
+/* ------------------------------------------------------------------------------------ taking in */
 
 void rn_unique_find(rn_unique *unique, const rn_column *columns, uint32_t rows,
                     const uint16_t *picks, uint32_t picked)
@@ -127,8 +123,7 @@ ration_status rn_unique_add(rn_unique *unique, uint16_t *out_fresh, uint32_t *ou
     return RATION_OK;
 }
 
-/* -------------------------------------------------------------------------------------
- * spilling */
+/* ------------------------------------------------------------------------------------- spilling */
 
 static bool holds_rows(const rn_unique *unique)
 {
@@ -197,8 +192,7 @@ ration_status rn_unique_spill(rn_unique *unique, int64_t want_bytes)
     return RATION_OK;
 }
 
-/* -------------------------------------------------------------------------------------
- * draining */
+/* ------------------------------------------------------------------------------------- draining */
 
 ration_status rn_unique_finish(rn_unique *unique)
 {

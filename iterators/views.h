@@ -41,8 +41,8 @@ typedef struct rn_view rn_view;
 /* "default", "sequential", "get-neighbors", "prop". */
 const char *rn_view_kind_name(rn_view_kind kind);
 /* Stands before the first row. `held` must be complete and outlive the view. Errors:
- * INVALID_ARGUMENT (not a single value; no such column, or of the wrong type); the limits' statuses,
- * asked for again after the rows were written out; SPILL_*, NO_MEMORY. */
+ * INVALID_ARGUMENT (not a single value; no such column, or of the wrong type); the limits'
+ * statuses, asked for again after the rows were written out; SPILL_*, NO_MEMORY. */
 RATION_NODISCARD ration_status rn_view_open(rn_held *held, const rn_view_options *options,
                                             ration_context *parent, ration_slot *slot,
                                             rn_view **out_view, ration_error *error);

@@ -41,7 +41,7 @@ static int64_t bound_regular(int64_t left, int64_t block, int64_t bytes, int64_t
     return drawn;
 }
 
-/* ---------------------------------------------------------------------------------- of a context */
+/* --------------------------------------------------------------------------------- of a context */
 
 static int64_t count_left(const ration_context *context, int64_t grain)
 {

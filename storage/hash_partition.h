@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Inside of hash tables, for hash_table*.c only: partitions, directory,
- * addressing. */
+ * Inside of hash tables, for hash_table*.c only: partitions, directory, addressing. */
 #ifndef RATION_HASH_PARTITION_H
 #define RATION_HASH_PARTITION_H
 
@@ -11,8 +10,7 @@ typedef struct entry {
     uint64_t hash, payload;
 } entry;
 
-/* Kept apart from its block: what a batch asks of partitions stays in the cache
- * so. */
+/* Kept apart from its block: what a batch asks of partitions stays in the cache so. */
 typedef struct partition {
     entry *entries;             /* a block */
     struct partition *overflow; /* chained */
@@ -131,8 +129,7 @@ static inline partition *last_of_chain(const rn_hash_table *table, partition *fi
 
 /* hash_table_grow.c. `table->capacity` empty slots; or NULL. */
 entry *rn_hash_table_add_entries(rn_hash_table *table);
-/* Makes room where `hash` belongs; `full` is the first block of that chain,
- * `last` its last. */
+/* Makes room where `hash` belongs; `full` is the first block of that chain, `last` its last. */
 RATION_NODISCARD ration_status rn_hash_table_grow(rn_hash_table *table, partition *full,
                                                   partition *last, uint64_t hash);
 

@@ -4,39 +4,33 @@
  *
  *     open -> (settle by bound) insert, find, each -> close
  *
- * A hash is mixed once more and kept so. Its top `depth` bits index the
- * directory; each partition owns the directory entries that share its own,
- * shorter prefix. In a partition the low 32 bits give the home slot, so that a
- * home stays what it is when the partition splits; probing is linear. Slots are
- * {hash, payload}; hash 0 marks an empty one. Growing: hash_table_grow.c. What
- * is asked of every partition of a batch (its room) lies apart from the slots:
- * a page less per entry.
+ * A hash is mixed once more and kept so. Its top `depth` bits index the directory; each partition
+ * owns the directory entries that share its own, shorter prefix. In a partition the low 32 bits
+ * give the home slot, so that a home stays what it is when the partition splits; probing is linear.
+ * Slots are {hash, payload}; hash 0 marks an empty one. What a batch asks of its partitions (their
+ * room) lies apart from the slots: a page less per entry. Growing: hash_table_grow.c.
  *
- * A dense table has no homes: its entries lie one behind the other in the order
- * they came, to be put in order and walked; so an insert is a store behind the
- * last one.
+ * A dense table has no homes: its entries lie one behind the other as they came, to be put in order
+ * and walked; an insert is a store behind the last one.
  *
  * Invariants
- *   1. Every partition of a full-size table has `capacity` slots, at most 3/4
- * of them taken; in a dense table all, from the first on without a gap.
- *   2. An entry lies between its home and the first empty slot behind it, but
- * in a dense table.
- *   3. Directory entry i points to the partition whose prefix i begins with; a
- * partition of depth d has 2^(depth - d) of them.
+ *   1. Every partition of a full-size table has `capacity` slots, at most 3/4 of them taken. Dense:
+ *      all may be, from the first on.
+ *   2. An entry lies between its home and the first empty slot behind it, unless dense.
+ *   3. Directory entry i points to the partition whose prefix i begins with; a partition of depth d
+ *      has 2^(depth - d) of them.
  *   4. Only the last block of a chain has room.
- *   5. `count` entries in all partitions together; none is pending outside
- * rn_hash_table_bound.
+ *   5. `count` entries in all partitions together; none is pending outside rn_hash_table_bound.
  *
- * Bounds: a growth step gives at least ROOM_MIN more inserts to the place that
- * was full, so n inserts into a full partition need at most 1 + (n - 1) /
- * ROOM_MIN blocks. The directory has at most 16 entries per partition.
+ * Bounds: a growth step gives at least ROOM_MIN more inserts to the place that was full, so n
+ * inserts into a full partition need at most 1 + (n - 1) / ROOM_MIN blocks. The directory has at
+ * most 16 entries per partition.
  *
- * Rejected: one array that doubles. It needs old and new at once, contiguous,
- * and stalls for the whole table. */
+ * Rejected: one array that doubles. It needs old and new at once, contiguous, and stalls for the
+ * whole table. */
 #include "storage/hash_partition.h"
 
-/* -------------------------------------------------------------------------------
- * open and close */
+/* ------------------------------------------------------------------------------- open and close */
 
 /* Empties the table's words and gives it its first partition. */
 static ration_status start_table(rn_hash_table *table)
@@ -105,8 +99,7 @@ int64_t rn_hash_table_count(const rn_hash_table *table)
 int64_t rn_hash_table_step_bytes(void)
 {
     return rn_block_round((int64_t)entries_bytes(SLOTS_FULL) + RN_CONTEXT_ALONE_BYTES) +
-           2 * RN_BLOCK_BYTES_MIN; /* a leaf of the directory, and what the block
-                                    in hand wastes */
+           2 * RN_BLOCK_BYTES_MIN; /* a leaf of the directory, and what the block in hand wastes */
 }
 
 size_t rn_hash_table_handle_bytes(void)
@@ -119,8 +112,7 @@ int64_t rn_hash_table_bytes(const rn_hash_table *table)
     return ration_context_bytes(table->context, false);
 }
 
-/* ---------------------------------------------------------------------------------
- * insert, find */
+/* --------------------------------------------------------------------------------- insert, find */
 
 ration_status rn_hash_table_insert(rn_hash_table *table, uint64_t hash, uint64_t payload)
 {
@@ -137,8 +129,8 @@ ration_status rn_hash_table_insert(rn_hash_table *table, uint64_t hash, uint64_t
     return RATION_OK;
 }
 
-/* A position is a block's address and the slot to look at next: addresses of a
- * process fit into 48 bits. */
+/* A position is a block's address and the slot to look at next: addresses of a process fit into 48
+ * bits. */
 static inline uint64_t make_position(const partition *at, uint32_t slot)
 {
     uint64_t address = (uint64_t)(uintptr_t)at;
@@ -204,16 +196,15 @@ void rn_hash_table_prefetch(const rn_hash_table *table, uint64_t hash)
     __builtin_prefetch(home + 3); /* a short walk often ends in the next line */
 }
 
-/* ----------------------------------------------------------------------------------------
- * bound */
+/* ---------------------------------------------------------------------------------------- bound */
 
 static uint32_t steps_for(uint64_t entries, uint32_t full)
 {
     return entries <= full ? 0 : 1 + (uint32_t)((entries - full - 1) / ROOM_MIN);
 }
 
-/* Partitions that the pending hashes of all partitions may need, and the
- * deepest prefix they may lead to. */
+/* Partitions that the pending hashes of all partitions may need, and the deepest prefix they may
+ * lead to. */
 static uint64_t count_steps(rn_hash_table *table, const uint64_t *hashes, uint32_t count,
                             uint32_t *deepest)
 {
@@ -268,8 +259,7 @@ int64_t rn_hash_table_bound(rn_hash_table *table, const uint64_t *hashes, uint32
            (int64_t)blocks * rn_context_bound_one(table->context, entries_bytes(SLOTS_FULL));
 }
 
-/* ----------------------------------------------------------------------------------------
- * check */
+/* ---------------------------------------------------------------------------------------- check */
 
 static const char *check_partition(const rn_hash_table *table, const partition *at)
 {

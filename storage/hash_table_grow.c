@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How a hash table grows. It starts with one small partition that quadruples
- * until it fills a block. From then on a full partition splits by its next bit,
- * one block per split: in place and without scratch. Starting behind an empty
- * slot, each entry is lifted and goes to the new partition or to the first free
- * slot from its home, which is never behind the place it came from.
+ * How a hash table grows. It starts with one small partition that quadruples until it fills a
+ * block. From then on a full partition splits by its next bit, one block per split: in place and
+ * without scratch. Starting behind an empty slot, each entry is lifted and goes to the new
+ * partition or to the first free slot from its home, which is never behind the place it came from.
  *
- * Where a split would not leave both halves a fair part (many equal hashes), or
- * would grow the directory out of proportion, a block is chained to the
- * partition instead, which then never splits. */
+ * Where a split would not leave both halves a fair part (many equal hashes), or would grow the
+ * directory out of proportion, a block is chained to the partition instead, which then never
+ * splits. */
 #include "storage/hash_partition.h"
 
 entry *rn_hash_table_add_entries(rn_hash_table *table)
@@ -27,8 +26,7 @@ entry *rn_hash_table_add_entries(rn_hash_table *table)
     return added;
 }
 
-/* A partition with a block of empty slots, in the list but not in the
- * directory; or NULL. */
+/* A partition with a block of empty slots, in the list but not in the directory; or NULL. */
 static partition *add_partition(rn_hash_table *table)
 {
     if (table->spare == NULL) {
@@ -46,8 +44,8 @@ static partition *add_partition(rn_hash_table *table)
     return added;
 }
 
-/* Gives the only partition a larger array. The old one stays in the context
- * until reset: a third of what follows. */
+/* Gives the only partition a larger array. The old one stays in the context until reset: a third of
+ * what follows. */
 static ration_status enlarge_only(rn_hash_table *table)
 {
     const entry *old = table->root.entries;
@@ -73,8 +71,7 @@ static ration_status enlarge_only(rn_hash_table *table)
     return RATION_OK;
 }
 
-/* Allocates what the directory of one more bit needs, keeping its entries where
- * they are. */
+/* Allocates what the directory of one more bit needs, keeping its entries where they are. */
 static ration_status extend_directory(rn_hash_table *table)
 {
     for (uint32_t leaf = leaves_for(table->depth); leaf < leaves_for(table->depth + 1); leaf++) {
@@ -88,8 +85,8 @@ static ration_status extend_directory(rn_hash_table *table)
     return RATION_OK;
 }
 
-/* Entry i becomes entries 2i and 2i + 1; from the end, so that nothing is
- * overwritten before it is read. */
+/* Entry i becomes entries 2i and 2i + 1; from the end, so that nothing is overwritten before it is
+ * read. */
 static void double_directory(rn_hash_table *table)
 {
     for (uint64_t i = UINT64_C(1) << table->depth; i-- > 0;) {

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A hash table put into the order of its words, in place, to be written out and
- * forgotten.
+ * A hash table put into the order of its words, in place, to be written out and forgotten.
  *
- * The directory is in that order already: what is left is to sort each block.
- * The bits below the block's prefix are as good as random, so one pass of an
- * in-place radix sort (American flag sort: McIlroy, Bostic, McIlroy 1993)
- * leaves pieces of a dozen entries, sorted by insertion; a piece that is large
- * for all that is sorted by heap, so that no input makes it quadratic. Nothing
- * is drawn: this runs when there is no memory.
+ * The directory is in that order already: what is left is to sort each block. The bits below the
+ * block's prefix are as good as random, so one pass of an in-place radix sort (American flag sort:
+ * McIlroy, Bostic, McIlroy 1993) leaves pieces of a dozen entries, sorted by insertion; a piece that
+ * is large for all that is sorted by heap, so that no input makes it quadratic. Nothing is drawn:
+ * this runs when there is no memory.
  *
- * Blocks of one chain are each in order and merged while walking; `pending`
- * then says where each stands. */
+ * Blocks of one chain are each in order and merged while walking; `pending` then says where each
+ * stands. */
 #include "storage/hash_partition.h"
 
 #define PIECE_ENTRIES 48u
@@ -140,8 +138,7 @@ void rn_hash_table_order(rn_hash_table *table, rn_hash_order order, rn_hash_walk
     *out_walk = (rn_hash_walk){order, 0};
 }
 
-/* The block of a chain whose next entry comes first; NULL = the chain is
- * through. */
+/* The block of a chain whose next entry comes first; NULL = the chain is through. */
 static partition *first_of_chain(const rn_hash_table *table, const rn_hash_order *by,
                                  partition *chain)
 {

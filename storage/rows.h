@@ -52,9 +52,9 @@ void rn_rows_reset(rn_rows *rows);
  * Cost: nothing for fixed columns, else one pass over the strings and lists. */
 int64_t rn_rows_bound(const rn_rows *rows, const rn_batch *batch, const uint32_t *columns,
                       const uint16_t *picks, uint32_t count);
-/* How many of those rows, from the first on and at least one, an append can take so that it draws at
- * most `up_to_bytes`; `*out_bytes` is what rn_rows_bound says for them. All of them when a row is
- * too wide: the append says so. */
+/* How many of those rows, from the first on and at least one, an append can take so that it draws
+ * at most `up_to_bytes`; `*out_bytes` is what rn_rows_bound says for them. All of them when a row
+ * is too wide: the append says so. */
 uint32_t rn_rows_fit(const rn_rows *rows, const rn_batch *batch, const uint32_t *columns,
                      const uint16_t *picks, uint32_t count, int64_t up_to_bytes,
                      int64_t *out_bytes);
@@ -108,7 +108,8 @@ int rn_row_compare(const rn_layout *layout, const rn_row *a, const rn_row *b, ui
  * column columns[i], i < count); null equals null. */
 bool rn_row_equals(const rn_layout *layout, const rn_row *row, const rn_batch *batch,
                    const uint32_t *columns, uint32_t count, uint32_t index);
-/* Are the first `count` columns of two rows equal, whatever else the layouts have? Null equals null.
+/* Are the first `count` columns of two rows equal, whatever else the layouts have? Null equals
+ * null.
  */
 bool rn_row_same(const rn_layout *layout_a, const rn_row *a, const rn_layout *layout_b,
                  const rn_row *b, uint32_t count);

@@ -15,10 +15,9 @@
 
 /* Sizes with the head, in the order in which they are taken; the last again and again: written out
  * as they are, they can be read back through a buffer of RN_RUN_BLOCK_BYTES. */
-static const uint32_t block_sizes[] = {8 * 1024 - RN_CONTEXT_FIRST_BYTES,
-                                       32 * 1024 - RN_CONTEXT_ALONE_BYTES,
-                                       (uint32_t)RN_BLOCK_BYTES - RN_CONTEXT_ALONE_BYTES -
-                                           RN_RUN_HEAD_BYTES};
+static const uint32_t block_sizes[] = {
+    8 * 1024 - RN_CONTEXT_FIRST_BYTES, 32 * 1024 - RN_CONTEXT_ALONE_BYTES,
+    (uint32_t)RN_BLOCK_BYTES - RN_CONTEXT_ALONE_BYTES - RN_RUN_HEAD_BYTES};
 
 #define HEAD_WORDS_MAX (((4 + RN_COLUMNS_MAX / 8) + 7) / 8)
 

@@ -56,7 +56,8 @@ RATION_NODISCARD ration_status rn_run_append_wide(rn_run_writer *writer, const v
                                                   size_t first_bytes, const void *second,
                                                   size_t second_bytes);
 /* Appends a record of two parts, which lie one behind the other in one block. `first_bytes` and
- * `second_bytes` must be multiples of 8. Errors: SPILL_*, NO_MEMORY (the file's table, 16 KiB for each GiB); sticky. */
+ * `second_bytes` must be multiples of 8. Errors: SPILL_*; NO_MEMORY (for the file's table); sticky.
+ */
 RATION_NODISCARD static inline ration_status rn_run_append(rn_run_writer *writer, const void *first,
                                                            size_t first_bytes, const void *second,
                                                            size_t second_bytes)

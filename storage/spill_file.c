@@ -26,7 +26,7 @@
 #define PARTS_MAX 4
 #define BEHIND_BYTES (INT64_C(1024) * 1024)
 
-/* ------------------------------------------------------------------------------------- failures */
+/* ------------------------------------------------------------------------------------ failures */
 
 ration_status rn_spill_file_fail(rn_spill_file *file, ration_status status, const char *hint,
                                  const char *format, ...)
@@ -69,7 +69,7 @@ bool rn_spill_file_error(const rn_spill_file *file, ration_error *out_error)
     return true;
 }
 
-/* -------------------------------------------------------------------------------------- writing */
+/* ------------------------------------------------------------------------------------- writing */
 
 /* What is still to be written. */
 typedef struct parts_left {
@@ -241,10 +241,11 @@ ration_status rn_extents_append(rn_spill_file *file, rn_extents *chain, const st
     return RATION_OK;
 }
 
-/* -------------------------------------------------------------------------------------- reading */
+/* ------------------------------------------------------------------------------------- reading */
 
 /* Asks for the extent behind those that are read now, unless the file is read from front to back:
- * then the system reads ahead by itself, and better. Of several chains read in turns it sees none. */
+ * then the system reads ahead by itself, and better. Where several chains are read in turns it sees
+ * no order. */
 static void read_ahead(rn_spill_file *file, int64_t position, int64_t bytes)
 {
     int64_t offset = position % RN_EXTENT_BYTES;
@@ -308,7 +309,7 @@ ration_status rn_extents_read(rn_spill_file *file, int64_t position, void *to, s
     return RATION_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- files */
+/* --------------------------------------------------------------------------------------- files */
 
 ration_status rn_spill_file_open(rn_spill_volume *volume, rn_spill_quota *quota, uint64_t query,
                                  rn_spill_file **out_file)

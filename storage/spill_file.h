@@ -86,8 +86,8 @@ ration_status rn_spill_file_fail(rn_spill_file *file, ration_status status, cons
 /* The same for a system call that failed with `code`. */
 ration_status rn_spill_file_fail_call(rn_spill_file *file, const char *what, int code);
 
-/* Makes the chain long enough for `bytes` more and answers where the first of them lies. What it has
- * then stays its own, also on failure. */
+/* Makes the chain long enough for `bytes` more and answers where the first of them lies. What it
+ * has then stays its own, also on failure. */
 RATION_NODISCARD ration_status rn_extents_lengthen(rn_spill_file *file, rn_extents *chain,
                                                    int64_t bytes, int64_t *out_position);
 /* How many of `bytes` from `position` on lie one behind the other in the file, and what follows: 0

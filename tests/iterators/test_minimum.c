@@ -78,8 +78,8 @@ static bool writing;
 
 /* ---- one run */
 
-/* Node 0 leads to LEAVES nodes, as many others lead to the last one, which leads to 0: between 0 and
- * the last one two searches run past each other. */
+/* Node 0 leads to LEAVES nodes, as many others lead to the last one, which leads to 0: between 0
+ * and the last one two searches run past each other. */
 static void open_world(rn_test_world *world)
 {
     size_t capacity = 100 + (size_t)LEAVES * 2 * 16;

@@ -113,15 +113,15 @@ static int64_t count_held(const sim_query *at)
     return rn_pool_count_charged(at->query->pool);
 }
 
-/* Could `at` write out enough to matter, and has it more than its share? */
+/* Could `at` write out enough to matter, has it said so, and has it more than its share? */
 static bool could_give(const sim_query *at)
 {
     if (at->execution == NULL || ration_query_status(at->query) != RATION_OK) {
         return false;
     }
     rn_spillable spillable = rn_execution_spillable(at->execution);
-    return spillable.now_bytes >= GIVES_BYTES && count_held(at) > at->query->pool->share &&
-           at->query->spent_bytes == 0;
+    return rn_load(&at->query->spillable_bytes) > 0 && spillable.now_bytes >= GIVES_BYTES &&
+           count_held(at) > at->query->pool->share && at->query->spent_bytes == 0;
 }
 
 /* What nobody but the asker can be made to give below `pool`: claims. */

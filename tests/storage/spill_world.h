@@ -298,4 +298,30 @@ SUPPORT_UNUSED static void make_record(uint64_t number, char *to, size_t bytes)
     }
 }
 
+/* A run of `blocks` blocks of 64 KiB. */
+SUPPORT_UNUSED static ration_status write_blocks(rn_spill_file *file, int64_t blocks, rn_run *out)
+{
+    static char buffer[RN_RUN_BLOCK_BYTES] __attribute__((aligned(64)));
+    static char record[RN_RUN_BLOCK_BYTES - RN_RUN_HEAD_BYTES];
+    rn_run_writer writer;
+    rn_run_begin(&writer, file, 1, buffer, sizeof buffer);
+    for (int64_t i = 0; i < blocks; i++) {
+        make_record((uint64_t)i, record, sizeof record);
+        ration_status status = rn_run_append(&writer, record, sizeof record, record, 0);
+        if (status != RATION_OK) {
+            rn_run_abandon(&writer);
+            return status;
+        }
+    }
+    return rn_run_end(&writer, out);
+}
+
+SUPPORT_UNUSED static void must_write(spill_world *world, int64_t blocks, rn_run *out)
+{
+    ration_error error = {0};
+    ration_status status = write_blocks(world->file, blocks, out);
+    (void)rn_spill_file_error(world->file, &error);
+    ck_assert_msg(status == RATION_OK, "%s", support_error(&error));
+}
+
 #endif

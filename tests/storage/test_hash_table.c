@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The hash table: every payload is found under its hash and nowhere else,
- * whatever the hashes look like; it grows a block at a time, within its bound.
- */
+ * The hash table: every payload is found under its hash and nowhere else, whatever the hashes look
+ * like; it grows a block at a time, within its bound. */
 #include "base/hash.h"
 #include "storage/hash_table.h"
 #include "tests/storage/fixture.h"
@@ -72,8 +71,8 @@ static int64_t count_found(const rn_hash_table *table, uint64_t hash, const uint
     return count;
 }
 
-/* Inserts `total` hashes in batches under a settle, and asserts that no batch
- * draws more than its bound. */
+/* Inserts `total` hashes in batches under a settle, and asserts that no batch draws more than its
+ * bound. */
 static void fill_within_bound(fixture *fix, rn_hash_table *table, const uint64_t *hashes,
                               uint32_t total, uint64_t *seed, int64_t *out_over)
 {
@@ -197,8 +196,7 @@ START_TEST(test_hash_table__hash_zero_is_kept)
 }
 END_TEST
 
-/* Ten entries cost 8 KiB; n entries of uniform hashes cost at most 16/0.75 x 2
- * bytes each. */
+/* Ten entries cost 8 KiB; n entries of uniform hashes cost at most 16/0.75 x 2 bytes each. */
 START_TEST(test_hash_table__grows_a_block_at_a_time)
 {
     fixture fix;
@@ -230,8 +228,8 @@ START_TEST(test_hash_table__grows_a_block_at_a_time)
 }
 END_TEST
 
-/* Inserts until refused; what was inserted before stays whole and findable.
- * Returns whether all went in. */
+/* Inserts until refused; what was inserted before stays whole and findable. Returns whether all
+ * went in. */
 static bool insert_until_refused(fixture *fix, hash_source source)
 {
     static uint64_t hashes[9000];
@@ -293,8 +291,8 @@ static int compare_payloads(const void *with, uint64_t a, uint64_t b)
     return (a > b) - (a < b);
 }
 
-/* A dense table takes the same hashes within its bound and gives them back in
- * order, equal ones by their payload; so does one with homes. */
+/* A dense table takes the same hashes within its bound and gives them back in order, equal ones by
+ * their payload; so does one with homes. */
 static void fill_and_walk(hash_source source, uint32_t total, bool dense)
 {
     uint64_t seed = sample_seed("hashes"), word, last_word = 0, payload, last = 0;
