@@ -52,7 +52,8 @@ typedef struct rn_aggregate_state {
     rn_merge merge;
     rn_groups_source source;
     ration_context *merged; /* bump: the groups of the batch in hand */
-    bool merging;
+    bool merging; /* the merge is open */
+    bool begun;   /* it was */
     /* COUNTING. */
     rn_row_reader *counted; /* reads keys of drained rows; per function, or NULL */
     rn_batch keys;          /* of drained rows; behind them zeros */

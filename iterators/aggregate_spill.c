@@ -13,7 +13,8 @@
  * pointers in the copy; so a group that was read back looks like one that was held.
  *
  * What is in memory of such shards at the end is a source of the merge; if its states point, it is
- * written out first, since it is laid out otherwise than what was read.
+ * written out first, since it is laid out otherwise than what was read. Under pressure the merge is
+ * closed, its buffers with it, and opened again at the row in hand.
  *
  * Bound: a group's state must fit, its list with it: what it takes is settled for row by row. */
 #include "iterators/aggregate.h"
@@ -307,6 +308,17 @@ static uint64_t free_shards(const aggregate_state *state)
     }
 }
 
+/* What can be given back of groups, and of buffers that read them back. */
+static int64_t count_groups(const rn_operator *op)
+{
+    const aggregate_state *state = op->state;
+    int64_t bytes = state->merging ? rn_merge_bytes(&state->merge) : 0;
+    for (uint64_t mask = free_shards(state); mask != 0; mask &= mask - 1) {
+        bytes += shard_bytes(op, (uint32_t)__builtin_ctzll(mask));
+    }
+    return bytes;
+}
+
 rn_spillable rn_aggregate_spillable(const rn_operator *op)
 {
     const aggregate_args *args = op->node->args;
@@ -315,9 +327,7 @@ rn_spillable rn_aggregate_spillable(const rn_operator *op)
     if (!rn_runs_room(&state->runs)) {
         return all;
     }
-    for (uint64_t mask = free_shards(state); mask != 0; mask &= mask - 1) {
-        all.now_bytes += shard_bytes(op, (uint32_t)__builtin_ctzll(mask));
-    }
+    all.now_bytes = count_groups(op);
     for (uint32_t i = 0; args->distinct && i < args->function_count; i++) {
         const rn_unique *distinct = state->accumulators[i].distinct;
         if (distinct != NULL && state->phase <= RN_AGGREGATE_COUNTING) {
@@ -421,8 +431,9 @@ static uint64_t choose(const rn_operator *op, int64_t want_bytes)
 static ration_status spill_groups(rn_operator *op, int64_t want_bytes)
 {
     aggregate_state *state = op->state;
-    if (state->merging) {
-        RN_TRY(rn_merge_write_memory(&state->merge, &state->runs));
+    if (state->merging) { /* what was read back is copied: nobody refers to its buffers */
+        state->merging = false;
+        RN_TRY(rn_merge_suspend(&state->merge, &state->runs));
         forget_shards(op, state->spilled);
         return RATION_OK;
     }
@@ -440,11 +451,8 @@ static ration_status spill_groups(rn_operator *op, int64_t want_bytes)
 ration_status rn_aggregate_spill(rn_operator *op, int64_t want_bytes)
 {
     aggregate_state *state = op->state;
-    int64_t distinct_bytes, group_bytes = 0;
+    int64_t distinct_bytes, group_bytes = count_groups(op);
     uint32_t function = largest_distinct(op, &distinct_bytes);
-    for (uint64_t mask = free_shards(state); mask != 0; mask &= mask - 1) {
-        group_bytes += shard_bytes(op, (uint32_t)__builtin_ctzll(mask));
-    }
     if (distinct_bytes > group_bytes) {
         RN_TRY(rn_unique_spill(state->accumulators[function].distinct, want_bytes));
         want_bytes -= distinct_bytes;
@@ -456,38 +464,60 @@ ration_status rn_aggregate_spill(rn_operator *op, int64_t want_bytes)
 
 /* ----------------------------------------------------------------------------------- reading back */
 
-static ration_status start_merging(rn_operator *op)
+/* Opens the merge, or goes on with it where a spill has closed it. Settles. */
+static ration_status open_merge(rn_operator *op)
 {
     const aggregate_args *args = op->node->args;
     aggregate_state *state = op->state;
     rn_merge_memory memory = {.next = rn_groups_source_next,
                               .state = &state->source,
                               .widest_bytes = rn_groups_widest(&state->groups)};
-    if (args->points) {
+    bool first = !state->begun;
+    if (first && args->points) {
         RN_TRY(write_shards(op, state->spilled));
         forget_shards(op, state->spilled);
     }
+    if (!first && state->runs.count == 0) {
+        return RATION_OK; /* it had given its last row */
+    }
     rn_groups_source_set(&state->source, &state->groups, state->spilled);
-    RN_TRY(rn_merge_start(&state->merge, &state->runs, UINT64_MAX, args->points ? NULL : &memory));
+    RN_TRY(rn_merge_start(&state->merge, &state->runs, UINT64_MAX,
+                          first && !args->points ? &memory : NULL));
     state->merging = true;
+    state->begun = true;
     return RATION_OK;
 }
 
-/* Copies the row in hand of the merge; settles for it. */
+/* Settles for a copy of the row in hand, which stays in hand. */
+static ration_status settle_for_row(rn_operator *op)
+{
+    aggregate_state *state = op->state;
+    for (;;) {
+        size_t bytes = rn_row_bytes(state->merge.row);
+        int64_t bound = rn_context_bound_one(state->merged, bytes);
+        if (bound == 0) {
+            return RATION_OK;
+        }
+        RN_TRY(rn_settle(op, 0, bound));
+        if (state->merging) {
+            return RATION_OK;
+        }
+        RN_TRY(open_merge(op)); /* which settles for other bytes */
+    }
+}
+
+/* Copies the row in hand of the merge. */
 static ration_status copy_row(rn_operator *op, const rn_row **out_row)
 {
     const aggregate_args *args = op->node->args;
     aggregate_state *state = op->state;
+    RN_TRY(settle_for_row(op));
     size_t bytes = rn_row_bytes(state->merge.row);
-    int64_t bound = rn_context_bound_one(state->merged, bytes);
-    if (bound > 0) {
-        RN_TRY(rn_settle(op, 0, bound));
-    }
     char *row = ration_context_allocate(state->merged, bytes);
     if (row == NULL) {
         return ration_context_status(state->merged);
     }
-    memcpy(row, state->merge.row, bytes); /* which a spill may have moved */
+    memcpy(row, state->merge.row, bytes);
     if (args->points) {
         point_into(args, state, row);
     }
@@ -521,14 +551,14 @@ ration_status rn_aggregate_merge_rows(rn_operator *op, uint32_t *out_count)
     const rn_row *group = NULL;
     uint64_t word = 0;
     uint32_t count = 0, steps = 0;
-    if (!state->merging) {
-        RN_TRY(start_merging(op));
-    }
     ration_context_reset(state->merged);
     for (;; steps++) {
         if (steps == STEPS_TO_SETTLE) {
             RN_TRY(rn_settle(op, 0, 0));
             steps = 0;
+        }
+        if (!state->merging) {
+            RN_TRY(open_merge(op));
         }
         if (merge->row == NULL) {
             break;

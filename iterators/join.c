@@ -3,12 +3,12 @@
  * join: hash join, inner, left, semi and anti. The sub-plan is the build side: its rows are held,
  * by key; then the input, the probe side, streams past them.
  *
- * A hybrid hash join (DeWitt et al., 1984), in the order of the hash: rows are held in the shards of
- * groups.h; when memory is wanted whole shards of the build side are written out, in order. Probe
- * rows of shards that are in memory are joined as they come; the others are held and written out as
- * well, and at the end the runs of both sides are merged word by word. No recursion: merging is
- * proof against any skew, and a key whose rows do not fit in memory is joined by nested loops over a
- * run.
+ * A hybrid hash join (DeWitt et al., 1984), in the order of the hash: rows are held in the shards
+ * of groups.h; when memory is wanted whole shards of the build side are written out, in order.
+ * Probe rows of shards that are in memory are joined as they come; the others are held and written
+ * out as well, and at the end the runs of both sides are merged word by word. No recursion: merging
+ * is proof against any skew, and a key whose rows do not fit in memory is joined by nested loops
+ * over a run.
  *
  *     building -> probing -> merging, when anything was written out -> ended
  *
@@ -16,12 +16,11 @@
  * build columns are read from the rows. A build row missing (left) reads as nulls. Merged rows are
  * read on both sides.
  *
- * Holds: the build side; of the probe side, rows whose shard was written out. Spills: both, by shard
- * in the order of the hash. What cannot be given at once (`lent`: strings of the batch given out lie
- * in build rows; pinned: the row in hand has matches to come) is owed, and given when join is called
- * again.
- * Minimum: of one row of each side and a growth step while filling and probing; merging, a block per
- * side, one for the rows of a key and one for nested loops.
+ * Holds: the build side; of the probe side, rows whose shard was written out. Spills: both, by
+ * shard in the order of the hash. What cannot be given at once (`lent`: strings of the batch given
+ * out lie in build rows; pinned: the row in hand has matches to come) is owed, and given when join
+ * is called again. Minimum: of one row of each side and a growth step while filling and probing;
+ * merging, a block per side, one for the rows of a key and one for nested loops.
  *
  * Rejected: Grace partitions on disk, again and again until one fits. That needs a buffer for each
  * partition, a bound on its depth, and a way out for a key that no partition can hold. */

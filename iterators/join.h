@@ -161,8 +161,8 @@ void rn_join_group_copy(rn_join_group *group);
 
 /* --------------------------------------------------------------------------------- both, merged */
 
-/* Nested loops: the build rows of one word in a run, read again for every so many of its probe rows,
- * which are the group then. */
+/* Nested loops: the build rows of one word in a run, read again for every so many of its probe
+ * rows, which are the group then. */
 typedef struct rn_join_nested {
     enum { RN_NESTED_OFF, RN_NESTED_LOAD, RN_NESTED_SCAN, RN_NESTED_GIVE } stage;
     ration_context *context; /* owned: a block of the run, flags */
@@ -249,8 +249,8 @@ int64_t rn_join_probe_bound(const rn_plan_node *node, const rn_sizes *sizes);
 
 #define RN_JOIN_STEPS_MAX 8192u /* between two settles */
 
-/* Takes the next row of a merge in hand when the one in hand is done with. Sets `*out_pause` instead
- * when rows of the batch to give would be gone. */
+/* Takes the next row of a merge in hand when the one in hand is done with. Sets `*out_pause`
+ * instead when rows of the batch to give would be gone. */
 RATION_NODISCARD static inline ration_status rn_join_advance(rn_merge *merge, bool *used,
                                                              uint32_t count, bool *out_pause)
 {

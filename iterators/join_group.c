@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The rows of one word, in hand: as a rule one or a few, and then they stay where the merge has
- * them; copied only when the merge reads its next block before the word is over, or when they do not
- * fit there.
+ * them; copied only when the merge reads its next block before the word is over, or when they do
+ * not fit there.
  *
  *     rn_join_group_open -> (rn_join_group_clear -> (rn_join_group_room -> rn_join_group_add)*
  *                        -> rn_join_group_copy)* -> rn_join_group_close
@@ -10,8 +10,8 @@
  * Invariants
  *   1. `copied` or all rows together are at most base_bytes: so copying them needs no room but the
  *      first block's.
- *   2. At most RN_JOIN_GROUP_ROWS rows and about RN_JOIN_GROUP_BYTES: nested loops over more cost no
- *      more than over so many (join_nested.c), so memory is better left to others. */
+ *   2. At most RN_JOIN_GROUP_ROWS rows and about RN_JOIN_GROUP_BYTES: nested loops over more cost
+ *      no more than over so many (join_nested.c), so memory is better left to others. */
 #include "iterators/join.h"
 
 struct rn_join_block {

@@ -10,7 +10,8 @@
  * between may write out more shards. Pairs given stay given; only rows not yet begun are put aside.
  *
  * Invariants
- *   1. A probe row in hand has its matches from `match` on still to come, and their shard is pinned.
+ *   1. A probe row in hand has its matches from `match` on still to come, and their shard is
+ *      pinned.
  *   2. Rows of `list` from the one after that in hand on have null keys, or `found` is right for
  *      them. */
 #include "iterators/evaluation.h"
@@ -176,8 +177,8 @@ static uint32_t pick_by_match(rn_join_state *state, bool wanted)
     return count;
 }
 
-/* The next pairs of probe row and build row, up to a batch. Memory that is owed ends it where no row
- * is in hand. */
+/* The next pairs of probe row and build row, up to a batch. Memory that is owed ends it where no
+ * row is in hand. */
 static uint32_t pair_rows(const rn_operator *op, rn_join_state *state)
 {
     bool keep_unmatched = ((const rn_join_args *)op->node->args)->type == RN_JOIN_LEFT;

@@ -15,8 +15,8 @@
  * needs no care.
  *
  * Invariants
- *   1. Each list holds exactly the rows of one key that are in memory; its head is the row the table
- *      knows.
+ *   1. Each list holds exactly the rows of one key that are in memory; its head is the row the
+ *      table knows.
  *   2. Every row of a shard outside `spilled` is in memory. */
 #include "iterators/join.h"
 #include "iterators/wide.h"

@@ -309,6 +309,11 @@ static void note_place(const struct rn_merge_source *source, rn_kept_run *kept)
     kept->skip = (uint32_t)(record - (reader->blocks.buffer + RN_RUN_HEAD_BYTES));
 }
 
+int64_t rn_merge_bytes(const rn_merge *merge)
+{
+    return merge->context == NULL ? 0 : ration_context_bytes(merge->context, true);
+}
+
 ration_status rn_merge_suspend(rn_merge *merge, rn_runs *runs)
 {
     rn_run_choice ended = {.count = 0};

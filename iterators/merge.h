@@ -6,8 +6,8 @@
  *                  -> rn_runs_narrow -> rn_merge_open -> rn_merge_step ... -> rn_merge_close
  *                  -> rn_runs_close
  *
- * An order is a word per row (smaller first) and a comparison that decides between equal words. Sort
- * spills in the order asked for, everything that works by hash in the order of the hash: one
+ * An order is a word per row (smaller first) and a comparison that decides between equal words.
+ * Sort spills in the order asked for, everything that works by hash in the order of the hash: one
  * mechanism, whose minimum is two blocks, whatever the data.
  *
  * Runs are few: when there are RN_RUNS_MAX, or more than buffers for them, rn_runs_narrow merges
@@ -112,9 +112,9 @@ typedef struct rn_merge {
  * Sources, tree, a buffer per run, and one to read back what was in memory. */
 int64_t rn_merge_bound(const rn_runs *runs, uint64_t mask, const rn_merge_memory *memory);
 int64_t rn_merge_minimum(const rn_sizes *sizes, uint32_t sources);
-/* Merges the runs that have a bit of `mask`, and `memory` (may be NULL; copied). Draws its buffers: settle by
- * rn_merge_bound before. The first row is in hand afterwards. Errors: SPILL_*; the limits' statuses
- * when not settled for; on failure nothing is open. */
+/* Merges the runs that have a bit of `mask`, and `memory` (may be NULL; copied). Draws its
+ * buffers: settle by rn_merge_bound before. The first row is in hand afterwards. Errors: SPILL_*;
+ * the limits' statuses when not settled for; on failure nothing is open. */
 RATION_NODISCARD ration_status rn_merge_open(rn_merge *merge, const rn_runs *runs, uint64_t mask,
                                              const rn_merge_memory *memory);
 /* Narrows, settles and opens: merges first when there are not buffers for all the runs. At least
@@ -123,6 +123,8 @@ RATION_NODISCARD ration_status rn_merge_start(rn_merge *merge, rn_runs *runs, ui
                                               const rn_merge_memory *memory);
 /* All zeros: nothing to do. */
 void rn_merge_close(rn_merge *merge);
+/* Bytes of its buffers: what suspending gives back. */
+int64_t rn_merge_bytes(const rn_merge *merge);
 /* Are rows left that come from memory? */
 bool rn_merge_has_memory(const rn_merge *merge);
 /* Inside of spill: writes the rows from memory that are left, also one in hand, as a run of `runs`,

@@ -43,8 +43,8 @@ typedef struct rn_sort_leaf {
 /* sort_run.c */
 void rn_sort_run(const rn_sorter *sorter, struct rn_sort_run *run);
 
-/* sorter_tree.c: puts the runs of all chosen pieces into the tree; takes up to `most` next rows from
- * it; and one, with the signature of rn_merge_memory. */
+/* sorter_tree.c: puts the runs of all chosen pieces into the tree; takes up to `most` next rows
+ * from it; and one, with the signature of rn_merge_memory. */
 void rn_sorter_plant(rn_sorter *sorter);
 uint32_t rn_sorter_take(rn_sorter *sorter, rn_sort_entry *out_entries, uint32_t most);
 bool rn_sorter_draw(void *sorter, uint64_t *out_key, const rn_row **out_row);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sorting one run of entries: by insertion in groups of 16, then merging from the bottom up with one
- * run's scratch: n log n whatever the input, no recursion. About 0.3 milliseconds. */
+ * Sorting one run of entries: by insertion in groups of 16, then merging from the bottom up with
+ * one run's scratch: n log n whatever the input, no recursion. About 0.3 milliseconds. */
 #include "iterators/sort_piece.h"
 
 #define INSERTION_ENTRIES 16u

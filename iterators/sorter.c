@@ -258,7 +258,7 @@ ration_status rn_sorter_add(rn_sorter *sorter, const rn_batch *batch, const uint
     return RATION_OK;
 }
 
-/* ------------------------------------------------------------------------------------- forgetting */
+/* ----------------------------------------------------------------------------------- forgetting */
 
 int64_t rn_sorter_held(const rn_sorter *sorter)
 {

@@ -4,13 +4,14 @@
  *
  *     filling:  spill writes the oldest pieces as a run
  *     drawing:  nothing was written; rows come from memory. Spill writes all that is left as a run
- *     merging:  rows come from runs and from what is still in memory. Spill writes that and suspends
+ *     merging:  rows come from runs and from what is still in memory. Spill writes that and
+ *     suspends
  *               the merge: its buffers are free, and it begins again where it was
  *
  * While there is room for all that the plan needs at least, rows from memory are given as they lie
- * there, and nothing is spilled until the consumer is done with them. With less, and from runs, they
- * are copied on their way out, into one block: so nothing that a consumer has in hand refers to what
- * is held, and all of it can be given back at any settle, also for that consumer.
+ * there, and nothing is spilled until the consumer is done with them. With less, and from runs,
+ * they are copied on their way out, into one block: so nothing that a consumer has in hand refers
+ * to what is held, and all of it can be given back at any settle, also for that consumer.
  *
  * How much is written: what others ask for. When it is the query's own limit, a quarter of what is
  * held for the first runs, so that of an input that nearly fits most stays in memory; later half,

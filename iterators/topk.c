@@ -2,14 +2,14 @@
  *
  * topk: the first rows of an order, as sort and limit would give them.
  *
- * Rows are collected in a sorter; whenever it has taken in PRUNE_FACTOR times the rows asked for, its
- * first rows are put into a fresh one and it is closed. From then on a row whose word is later than
- * the last kept one's is not held at all, so almost every row of a long input costs one comparison
- * of words.
+ * Rows are collected in a sorter; whenever it has taken in PRUNE_FACTOR times the rows asked for,
+ * its first rows are put into a fresh one and it is closed. From then on a row whose word is
+ * later than the last kept one's is not held at all, so almost every row of a long input costs
+ * one comparison of words.
  *
- * Holds: up to PRUNE_FACTOR x k rows (PRUNE_ROWS_MIN at least), and k more while pruning. Spills: as
- * sort, each run k rows at most; runs are pruned like rows in memory. Minimum: a sorter that gives
- * and one that fills. */
+ * Holds: up to PRUNE_FACTOR x k rows (PRUNE_ROWS_MIN at least), and k more while pruning. Spills:
+ * as sort, each run k rows at most; runs are pruned like rows in memory. Minimum: a sorter that
+ * gives and one that fills. */
 #include "iterators/minimum.h"
 #include "iterators/registry.h"
 #include "iterators/row_reader.h"

@@ -125,14 +125,16 @@ ration_status rn_unique_add(rn_unique *unique, uint16_t *out_fresh, uint32_t *ou
 
 /* ------------------------------------------------------------------------------------- spilling */
 
-static bool holds_rows(const rn_unique *unique)
-{
-    return !unique->draining || (rn_merge_has_memory(&unique->merge) && !unique->ended);
-}
-
 int64_t rn_unique_spillable(const rn_unique *unique)
 {
-    return holds_rows(unique) && rn_runs_room(&unique->runs) ? rn_groups_bytes(&unique->groups) : 0;
+    if (!rn_runs_room(&unique->runs)) {
+        return 0;
+    }
+    if (!unique->draining) {
+        return rn_groups_bytes(&unique->groups);
+    }
+    int64_t held = rn_merge_has_memory(&unique->merge) ? rn_groups_bytes(&unique->groups) : 0;
+    return unique->merging ? held + rn_merge_bytes(&unique->merge) : 0;
 }
 
 static ration_status write_shards(rn_unique *unique, uint64_t mask)
@@ -176,7 +178,8 @@ ration_status rn_unique_spill(rn_unique *unique, int64_t want_bytes)
     }
     if (unique->draining) {
         copy_last(unique);
-        RN_TRY(rn_merge_write_memory(&unique->merge, &unique->runs));
+        unique->merging = false;
+        RN_TRY(rn_merge_suspend(&unique->merge, &unique->runs));
         forget_shards(unique, all);
         return RATION_OK;
     }
@@ -214,6 +217,17 @@ ration_status rn_unique_finish(rn_unique *unique)
         .next = rn_groups_source_next, .state = &unique->source, .widest_bytes = (int64_t)widest};
     RN_TRY(rn_merge_start(&unique->merge, &unique->runs, UINT64_MAX, &memory));
     unique->draining = true;
+    unique->merging = true;
+    return RATION_OK;
+}
+
+/* Goes on with the merge where a spill has closed it. */
+static ration_status resume(rn_unique *unique)
+{
+    if (unique->runs.count > 0) { /* else it had given its last row */
+        RN_TRY(rn_merge_start(&unique->merge, &unique->runs, UINT64_MAX, NULL));
+        unique->merging = true;
+    }
     return RATION_OK;
 }
 
@@ -238,8 +252,11 @@ ration_status rn_unique_drain(rn_unique *unique, const rn_row **out_rows, uint32
 {
     rn_merge *merge = &unique->merge;
     uint32_t count = 0;
+    if (unique->draining && !unique->merging && !unique->ended) {
+        RN_TRY(resume(unique));
+    }
     for (uint32_t step = 0; !unique->ended && step < STEPS_PER_DRAIN && count < capacity; step++) {
-        if (unique->steps) { /* a block that nothing points into any more */
+        if (unique->steps && merge->row != NULL) { /* nothing points into its block any more */
             RN_TRY(rn_merge_step(merge));
             unique->steps = false;
         }
@@ -263,6 +280,7 @@ ration_status rn_unique_drain(rn_unique *unique, const rn_row **out_rows, uint32
     *out_ended = unique->ended && count == 0;
     if (*out_ended) {
         rn_merge_close(merge);
+        unique->merging = false;
     }
     return RATION_OK;
 }

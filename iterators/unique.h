@@ -30,6 +30,7 @@ typedef struct rn_unique {
     uint64_t last_word;
     void *last_copy; /* room for the widest row */
     bool draining, steps, ended;
+    bool merging; /* the merge is open */
 } rn_unique;
 
 /* Holds rows of these types. The struct must not move afterwards. Errors: the limits' statuses,
@@ -50,7 +51,8 @@ RATION_NODISCARD ration_status rn_unique_add(rn_unique *unique, uint16_t *out_fr
 /* No more batches. Settles. Errors: the limits' statuses, SPILL_*. */
 RATION_NODISCARD ration_status rn_unique_finish(rn_unique *unique);
 /* Up to `capacity` rows (layout: groups.layout) that were new and not said to be, valid until the
- * next call. A bounded piece of work: may give none before the end. Errors: SPILL_*. */
+ * next call. A bounded piece of work: may give none before the end. Settles first. Errors: the
+ * limits' statuses, SPILL_*. */
 RATION_NODISCARD ration_status rn_unique_drain(rn_unique *unique, const rn_row **out_rows,
                                                uint32_t capacity, uint32_t *out_count,
                                                bool *out_ended);

@@ -132,9 +132,10 @@ START_TEST(test_admission_room__lower_priority_gives_first)
 {
     stage made;
     ration_limits limits = usual();
-    add_group(&limits, "high", 0, 9, 0);
+    add_group(&limits, "low", 0, 1, 0);
+    add_group(&limits, "high", 0, 9, 0); /* the first that is looked at */
     set_stage_with(&made, &limits);
-    actor *high = enter_group(&made, "high"), *low = enter_query(&made, 0),
+    actor *high = enter_group(&made, "high"), *low = enter_group(&made, "low"),
           *a = enter_query(&made, 0);
     hold(&made, high, 700 * KIB, 700 * KIB);
     hold(&made, low, 500 * KIB, 500 * KIB);

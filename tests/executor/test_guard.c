@@ -125,6 +125,7 @@ END_TEST
 
 START_TEST(test_guard__rows_of_no_bytes_settle_and_end)
 {
+    support_skip_hard("guards settle every row");
     ration_governor *governor = open_governor(MIB, 0);
     ration_slot *slot;
     ration_query_options options = {.size = sizeof options, .rows_max = 1000};
@@ -286,6 +287,7 @@ static int64_t measure_gap(ration_guard *guard, int count, int64_t narrowest, in
 /* A row of 10 bytes and one of 10 MB are looked at with the same granularity in bytes. */
 START_TEST(test_guard__settles_by_bytes_whatever_the_width)
 {
+    support_skip_hard("guards settle every row");
     static const int64_t widths[] = {10, 1000, 100000, 10 * MIB};
     const int64_t check_bytes = 64 * 1024;
     uint64_t random = choose_seed(11);
@@ -319,6 +321,7 @@ END_TEST
 /* Before anything is measured N is check_interval: the countdown of bytes covers the first rows. */
 START_TEST(test_guard__settles_at_a_wide_row_among_its_first)
 {
+    support_skip_hard("guards settle every row");
     ration_governor *governor = open_wide_governor(8 * TIB, 64 * 1024);
     ration_slot *slot;
     ration_query *query = open_query(governor, NULL, &slot);
@@ -338,6 +341,7 @@ END_TEST
 
 START_TEST(test_guard__interval_shrinks_with_the_width_of_rows)
 {
+    support_skip_hard("guards settle every row");
     ration_governor *governor = open_governor(1024 * MIB, 0);
     ration_slot *slot;
     ration_query *query = open_query(governor, NULL, &slot);
@@ -405,6 +409,7 @@ END_TEST
  * refusal ends a long countdown. */
 START_TEST(test_guard__near_a_limit_starts_with_a_short_interval)
 {
+    support_skip_hard("guards settle every row");
     ration_governor *governor = open_wide_governor(1000000, 64 * 1024);
     ration_slot *slot;
     ration_query *query = open_query(governor, NULL, &slot);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * An operator by itself, with a query, a worker and a file to spill to: for what lies below several
- * operators. Its class has `spillable` and `spill`, which are called when its query is asked to give.
+ * operators. Its class has `spillable` and `spill`, which are called when its query is asked to
+ * give.
  *
  *     alone_open -> alone.op -> alone_close */
 #ifndef RATION_TESTS_ITERATORS_ALONE_H

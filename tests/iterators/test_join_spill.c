@@ -232,6 +232,26 @@ START_TEST(test_join_spill__written_out_while_probing)
 }
 END_TEST
 
+/* 500 matches to a row, so that nearly every batch ends in the middle of one: they stay. */
+START_TEST(test_join_spill__matches_in_hand_stay)
+{
+    rn_test_world world;
+    rn_test_open(&world, NULL, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        char plan[900];
+        snprintf(plan, sizeof plan,
+                 "- range: { rows: 120, columns: { i: sequence } }\n- project: { i: i, k: 'i %% "
+                 "50' }\n"
+                 "- join: { type: %s, on: { k: l }, with: [ { range: { rows: 20000, columns: { j: "
+                 "sequence } } }, { project: { j: j, l: 'j %% 40' } } ] }\n"
+                 "- sort: [i, j]\n",
+                 types[i]);
+        SPILLING_SAME(&world, plan, true, 4096, 3072, 2560, 2304, 2048);
+    }
+    rn_test_close(&world);
+}
+END_TEST
+
 START_TEST(test_join_spill__comes_through_every_limit_and_fault)
 {
     rn_test_world world;
@@ -275,6 +295,7 @@ int main(void)
         test_join_spill__lists,
         test_join_spill__empty_sides,
         test_join_spill__written_out_while_probing,
+        test_join_spill__matches_in_hand_stay,
         test_join_spill__comes_through_every_limit_and_fault,
         test_join_spill__says_what_the_disk_refused,
     };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The sorter below sort and topk: random columns of every type with many ties, several keys in both
- * directions, more rows than a run holds, spills at any time. What comes out is every row once, each pair of neighbours
- * in order by the values alone. */
+ * directions, more rows than a run holds, spills at any time. What comes out is every row once,
+ * each pair of neighbours in order by the values alone. */
 #include "iterators/sorter.h"
 #include "tests/iterators/alone.h"
 

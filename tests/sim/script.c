@@ -178,9 +178,10 @@ static void choose_work(sim_query *made)
                                 .rests = sim_one_in(3),
                                 .steps = between(1, 60),
                                 .step_bytes = between_octaves(KIB, 7)};
-        bool peers = made->host.spills && sim_one_in(3) && getenv("NOPEERS") == NULL;
-        made->host.claim_bytes = (made->host.step_bytes + 8 * KIB) * (peers ? 2 : 1);
-        if (peers) {
+        made->host.two_workers = made->host.spills && sim_one_in(3);
+        int64_t workers = made->host.two_workers ? 2 : 1;
+        made->host.claim_bytes = (made->host.step_bytes + 8 * KIB) * workers;
+        if (made->host.two_workers) {
             sim_host_spawn_peer(made);
         }
         return;

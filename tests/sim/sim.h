@@ -60,7 +60,7 @@ extern const rn_operator_class sim_hog_class;
 
 /* A query of another engine. */
 typedef struct sim_host {
-    bool spills, rests;
+    bool spills, rests, two_workers;
     int64_t claim_bytes, steps, step_bytes;
 } sim_host;
 
