@@ -91,8 +91,8 @@ rn_minimum rn_aggregate_minimum(const rn_plan_node *node, const rn_sizes *sizes)
     rn_minimum_reader(&draft, &layout, 0, args->key_count, sizes);
 
     /* Rows in runs: a key, and where a state points a value. */
-    int64_t row_bytes = rn_minimum_row_bytes(&layout, sizes) + (args->points ? sizes->max_row_bytes
-                                                                             : 0);
+    int64_t row_bytes =
+        rn_minimum_row_bytes(&layout, sizes) + (args->points ? sizes->max_row_bytes : 0);
     rn_sizes widest = {rows, row_bytes};
     int64_t lists = rn_minimum_lists(&layout, 0, args->key_count, RN_BATCH_BYTES_MAX);
     int64_t opened = draft.bytes + others + lists;

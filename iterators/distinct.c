@@ -99,11 +99,11 @@ static rn_minimum distinct_minimum(const rn_plan_node *node, const rn_sizes *siz
     int64_t opened = draft.bytes + rn_unique_shards_bytes();
     int64_t lists = rn_minimum_lists(&layout, 0, args->count, RN_BATCH_BYTES_MAX);
     rn_sizes widest = {sizes->batch_rows, row_bytes};
-    int64_t filling = opened + RN_MAX(RN_MAX((int64_t)DISTINCT_PART_BYTES,
-                                             rn_unique_step_bytes(row_bytes)),
-                                      rn_runs_minimum(&widest));
-    return (rn_minimum){filling, RN_MAX(filling, opened + lists + rn_unique_draining_bytes(
-                                                                      row_bytes, sizes))};
+    int64_t filling =
+        opened + RN_MAX(RN_MAX((int64_t)DISTINCT_PART_BYTES, rn_unique_step_bytes(row_bytes)),
+                        rn_runs_minimum(&widest));
+    return (rn_minimum){
+        filling, RN_MAX(filling, opened + lists + rn_unique_draining_bytes(row_bytes, sizes))};
 }
 
 static ration_status distinct_open(rn_operator *op)
@@ -210,13 +210,13 @@ static ration_status drain(rn_operator *op)
     distinct_state *state = op->state;
     while (!state->ended && op->batch.rows == 0) {
         RN_TRY(rn_settle(op, 0, 0));
-        RN_TRY(rn_unique_drain(&state->unique, state->rows, op->worker->batch_rows,
-                               &op->batch.rows, &state->ended));
+        RN_TRY(rn_unique_drain(&state->unique, state->rows, op->worker->batch_rows, &op->batch.rows,
+                               &state->ended));
     }
     state->in_hand = op->batch.rows > 0;
     return op->batch.rows == 0 ? RATION_OK
-                               : rn_row_reader_read(op, &state->reader, state->rows,
-                                                    op->batch.rows, op->batch.columns);
+                               : rn_row_reader_read(op, &state->reader, state->rows, op->batch.rows,
+                                                    op->batch.columns);
 }
 
 static ration_status distinct_next(rn_operator *op, const rn_batch **out_batch)

@@ -223,7 +223,7 @@ void rn_groups_find(rn_groups *groups, const rn_batch *batch, const uint32_t *ke
             groups->fresh_of[i] = NO_ROW;
         }
     }
-    if (groups->may_double) {
+    if (groups->may_double && fresh) {
         count_doubles(groups, picks, count);
     }
 }
@@ -336,8 +336,9 @@ ration_status rn_groups_append(rn_groups *groups, const rn_batch *batch, const u
 
 ration_status rn_groups_enter(rn_groups *groups, uint64_t hash, const rn_row *row)
 {
-    RN_TRY(rn_hash_table_insert(groups->shards[rn_groups_shard(hash)].table, hash,
-                                (uint64_t)(uintptr_t)row));
+    uint32_t of = rn_groups_shard(hash);
+    RN_TRY(rn_hash_table_insert(groups->shards[of].table, hash, (uint64_t)(uintptr_t)row));
+    groups->shards[of].looked += groups->dense >> of & 1;
     groups->count += 1;
     return RATION_OK;
 }
@@ -350,10 +351,6 @@ ration_status rn_groups_add(rn_groups *groups, const rn_batch *batch, const uint
     shard_starts starts =
         divide(groups, groups->fresh_hashes, groups->fresh, groups->fresh_count, false);
     RN_TRY(append_divided(groups, &starts, batch, columns, groups->fresh_rows));
-    for (uint32_t s = 0; s < RN_GROUP_SHARDS; s++) {
-        bool dense = (groups->dense >> s & 1) != 0;
-        groups->shards[s].looked += dense ? starts.at[s + 1] - starts.at[s] : 0;
-    }
     for (uint32_t i = 0; i < groups->fresh_count; i++) {
         RN_TRY(rn_groups_enter(groups, groups->fresh_hashes[i], groups->fresh_rows[i]));
     }

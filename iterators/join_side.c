@@ -86,6 +86,7 @@ ration_status rn_join_side_open(rn_operator *op, const rn_type *types, rn_join_s
     held[payload] = rn_type_of(RN_EDGE);
     RN_TRY(rn_runs_open(op, order, &side->runs));
     RN_TRY(rn_groups_open(op, held, side->held_count, side->key_count, &side->groups));
+    side->groups.may_double = true; /* one list per key, or several: rows are matched by word */
     side->opened = true;
     return RATION_OK;
 }

@@ -4,7 +4,7 @@
  * entries; a run is sorted when it is full, and the sorted runs are merged as rows are taken out,
  * or as they are written.
  *
- *     add -> add -> (run full: sort it) -> add ... -> draw: the tree -> drawn: take the winner
+ *     add -> add -> (run full: sort it) -> add ... -> draw: the tree -> take the winner
  *                   (asked to spill: merge the oldest pieces into a run on disk, free them)
  *
  * So no step takes longer than sorting one run, nothing is copied twice, and nothing contiguous is
@@ -13,13 +13,11 @@
  * recursion.
  *
  * A piece is 1/16 of all that is held, and 1 MiB at least: when others ask, they are given what
- * they ask for and not everything. When it is the query's own limit that is full, the first runs
- * are a quarter of what is held, so that of an input that nearly fits most stays in memory; later
- * ones are longer, because each run costs a buffer when they are merged.
+ * they ask for and not everything (sorter_give.c). Drawing rows from memory is sorter_tree.c.
  *
  * Invariants
- *   1. Every run but the newest is sorted; in all runs of a piece are its rows, in all pieces
- *      together what was added and not written.
+ *   1. Every run of a piece but its newest is sorted; in all runs of a piece are its rows, in all
+ *      pieces together what was added and not written.
  *   2. The tree has room for every run. While drawing its node 0 is the first row of all that are
  *      left.
  *   3. The newest piece is open from open to close; it is emptied, never closed. Others have rows.

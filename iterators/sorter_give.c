@@ -5,8 +5,7 @@
  *     filling:  spill writes the oldest pieces as a run
  *     drawing:  nothing was written; rows come from memory. Spill writes all that is left as a run
  *     merging:  rows come from runs and from what is still in memory. Spill writes that and
- *     suspends
- *               the merge: its buffers are free, and it begins again where it was
+ *               suspends the merge: its buffers are free, and it begins again where it was
  *
  * While there is room for all that the plan needs at least, rows from memory are given as they lie
  * there, and nothing is spilled until the consumer is done with them. With less, and from runs,

@@ -2,7 +2,7 @@
  *
  * aggregate and distinct with less memory than their groups take: every function, keys of every
  * kind, states that grow, values that count once. */
-#include "tests/iterators/spilling.h"
+#include "tests/iterators/spill_faults.h"
 
 #define RANGE(rows, columns) "- range: { rows: " #rows ", columns: { " columns " } }\n"
 #define WIDE_KEY "k: { random: int64, min: 0, max: 20000, seed: 1 }"
@@ -14,11 +14,12 @@ START_TEST(test_aggregate_spill__counts_and_sums)
 {
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
-    SPILLING_SAME(&world,
-                  RANGE(60000, WIDE_KEY ", " VALUE)
-                  "- aggregate: { by: [k], compute: { n: count(), s: sum(v), a: avg(v), "
-                  "l: min(v), g: max(v), d: \"sum(double(v))\" } }\n",
-                  false, 8192, 4096, 2560, 1600);
+    SPILLING_SAME(
+        &world,
+        RANGE(60000, WIDE_KEY
+              ", " VALUE) "- aggregate: { by: [k], compute: { n: count(), s: sum(v), a: avg(v), "
+                          "l: min(v), g: max(v), d: \"sum(double(v))\" } }\n",
+        false, 8192, 4096, 2560, 1600);
     rn_test_close(&world);
 }
 END_TEST
@@ -27,10 +28,13 @@ START_TEST(test_aggregate_spill__keys_of_strings)
 {
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
-    SPILLING_SAME(&world,
-                  RANGE(40000, "s: { random: string, width: 30, seed: 3 }, " VALUE)
-                  "- aggregate: { by: [s], compute: { n: count(), g: max(v) } }\n",
-                  false, 4096, 2560, 1600);
+    SPILLING_SAME(
+        &world,
+        RANGE(
+            40000,
+            "s: { random: string, width: 30, seed: 3 }, " VALUE) "- aggregate: { by: [s], compute: "
+                                                                 "{ n: count(), g: max(v) } }\n",
+        false, 4096, 2560, 1600);
     rn_test_close(&world);
 }
 END_TEST
@@ -39,10 +43,13 @@ START_TEST(test_aggregate_spill__wide_strings)
 {
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
-    SPILLING_SAME(&world,
-                  RANGE(30000, WIDE_KEY ", s: { random: string, width: 300, seed: 3 }")
-                  "- aggregate: { by: [k], compute: { l: min(s), g: max(s), n: count() } }\n",
-                  false, 8192, 5120);
+    SPILLING_SAME(
+        &world,
+        RANGE(
+            30000, WIDE_KEY
+            ", s: { random: string, width: 300, seed: 3 }") "- aggregate: { by: [k], compute: { l: "
+                                                            "min(s), g: max(s), n: count() } }\n",
+        false, 8192, 5120);
     rn_test_close(&world);
 }
 END_TEST
@@ -52,12 +59,13 @@ START_TEST(test_aggregate_spill__lists)
 {
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
-    SPILLING_SAME(&world,
-                  RANGE(60000, WIDE_KEY ", " VALUE)
-                  "- aggregate: { by: [k], compute: { c: collect(v), n: count() } }\n"
-                  "- unwind: { list: c, as: x }\n"
-                  "- project: { k: k, x: x, n: n }\n",
-                  false, 8192, 5120, 3072);
+    SPILLING_SAME(
+        &world,
+        RANGE(60000, WIDE_KEY
+              ", " VALUE) "- aggregate: { by: [k], compute: { c: collect(v), n: count() } }\n"
+                          "- unwind: { list: c, as: x }\n"
+                          "- project: { k: k, x: x, n: n }\n",
+        false, 8192, 5120, 3072);
     rn_test_close(&world);
 }
 END_TEST
@@ -66,13 +74,15 @@ START_TEST(test_aggregate_spill__long_lists_of_strings)
 {
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
-    SPILLING_SAME(&world,
-                  RANGE(40000, FEW_KEYS ", " TEXT ", " VALUE)
-                  "- filter: \"k > 2\"\n"
-                  "- aggregate: { by: [v, k], compute: { c: collect(s), g: max(s) } }\n"
-                  "- unwind: { list: c, as: x }\n"
-                  "- project: { k: k, v: v, x: x, g: g }\n",
-                  false, 8192, 5120);
+    SPILLING_SAME(
+        &world,
+        RANGE(40000, FEW_KEYS
+              ", " TEXT
+              ", " VALUE) "- filter: \"k > 2\"\n"
+                          "- aggregate: { by: [v, k], compute: { c: collect(s), g: max(s) } }\n"
+                          "- unwind: { list: c, as: x }\n"
+                          "- project: { k: k, v: v, x: x, g: g }\n",
+        false, 8192, 5120);
     rn_test_close(&world);
 }
 END_TEST
@@ -81,15 +91,20 @@ START_TEST(test_aggregate_spill__counts_distinct)
 {
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
-    SPILLING_SAME(&world,
-                  RANGE(60000, "k: { random: int64, min: 0, max: 50, seed: 1 }, " VALUE ", " TEXT)
-                  "- aggregate: { by: [k], compute: { d: count(distinct v), n: count(), "
-                  "e: count(distinct s) } }\n",
-                  false, 16384, 8192, 4096);
-    SPILLING_SAME(&world,
-                  RANGE(60000, WIDE_KEY ", w: { random: int64, min: 0, max: 3, seed: 9 }")
-                  "- aggregate: { by: [k], compute: { d: count(distinct w), n: count() } }\n",
-                  false, 8192, 3500);
+    SPILLING_SAME(
+        &world,
+        RANGE(60000,
+              "k: { random: int64, min: 0, max: 50, seed: 1 }, " VALUE
+              ", " TEXT) "- aggregate: { by: [k], compute: { d: count(distinct v), n: count(), "
+                         "e: count(distinct s) } }\n",
+        false, 16384, 8192, 4096);
+    SPILLING_SAME(
+        &world,
+        RANGE(60000, WIDE_KEY
+              ", w: { random: int64, min: 0, max: 3, seed: 9 }") "- aggregate: { by: [k], compute: "
+                                                                 "{ d: count(distinct w), n: "
+                                                                 "count() } }\n",
+        false, 8192, 3500);
     rn_test_close(&world);
 }
 END_TEST
@@ -99,9 +114,9 @@ START_TEST(test_aggregate_spill__without_keys)
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
     SPILLING_SAME(&world,
-                  RANGE(60000, VALUE ", " TEXT)
-                  "- aggregate: { compute: { d: count(distinct v), e: count(distinct s), s: sum(v), "
-                  "g: max(s) } }\n",
+                  RANGE(60000, VALUE ", " TEXT) "- aggregate: { compute: { d: count(distinct v), "
+                                                "e: count(distinct s), s: sum(v), "
+                                                "g: max(s) } }\n",
                   false, 16384, 8192, 4096);
     rn_test_close(&world);
 }
@@ -124,13 +139,32 @@ START_TEST(test_aggregate_spill__above_another)
 {
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
-    SPILLING_SAME(&world,
-                  RANGE(60000, WIDE_KEY ", " VALUE)
-                  "- distinct: [k, v]\n"
-                  "- aggregate: { by: [k], compute: { n: count(), s: sum(v) } }\n"
-                  "- aggregate: { by: [n], compute: { m: count(), t: sum(s) } }\n",
-                  false, 8192, 4096);
+    SPILLING_SAME(
+        &world,
+        RANGE(60000,
+              WIDE_KEY ", " VALUE) "- distinct: [k, v]\n"
+                                   "- aggregate: { by: [k], compute: { n: count(), s: sum(v) } }\n"
+                                   "- aggregate: { by: [n], compute: { m: count(), t: sum(s) } }\n",
+        false, 8192, 4096);
     rn_test_close(&world);
+}
+END_TEST
+
+START_TEST(test_aggregate_spill__every_failing_call)
+{
+    spill_faults(RANGE(20000, WIDE_KEY
+                       ", " VALUE) "- aggregate: { by: [k], compute: { n: count(), g: max(v) } }\n"
+                                   "- sort: [k]\n",
+                 1700 * SPILLING_KIB, 7);
+    spill_faults(
+        RANGE(20000,
+              "k: { random: int64, min: 0, max: 50, seed: 1 }, " VALUE) "- aggregate: { by: [k], "
+                                                                        "compute: { d: "
+                                                                        "count(distinct v) } }\n"
+                                                                        "- sort: [k]\n",
+        2000 * SPILLING_KIB, 7);
+    spill_faults(RANGE(20000, WIDE_KEY ", " VALUE) "- distinct: all\n- sort: [k, v]\n",
+                 1400 * SPILLING_KIB, 7);
 }
 END_TEST
 
@@ -138,10 +172,11 @@ START_TEST(test_aggregate_spill__sweep)
 {
     rn_test_world world;
     rn_test_open(&world, NULL, NULL);
-    (void)rn_test_sweep(&world,
-                        RANGE(9000, WIDE_KEY ", " VALUE)
-                        "- aggregate: { by: [k], compute: { n: count(), g: max(v) } }\n",
-                        32 * SPILLING_KIB, false);
+    (void)rn_test_sweep(
+        &world,
+        RANGE(9000,
+              WIDE_KEY ", " VALUE) "- aggregate: { by: [k], compute: { n: count(), g: max(v) } }\n",
+        32 * SPILLING_KIB, false);
     (void)rn_test_sweep(&world, RANGE(9000, WIDE_KEY ", " VALUE) "- distinct: all\n",
                         32 * SPILLING_KIB, false);
     spilling_nothing_left(&world);
@@ -161,6 +196,7 @@ int main(void)
         test_aggregate_spill__without_keys,
         test_aggregate_spill__distinct,
         test_aggregate_spill__above_another,
+        test_aggregate_spill__every_failing_call,
         test_aggregate_spill__sweep,
     };
     return support_run("aggregate_spill", tests, RN_COUNT(tests));

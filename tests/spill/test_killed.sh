@@ -49,6 +49,7 @@ while kill -0 "$victim" 2>/dev/null && [ "$seen" -lt $((16 << 20)) ]; do
 done
 kill -9 "$victim" 2>/dev/null
 wait "$victim" 2>/dev/null
+# shellcheck disable=SC2034 # expect_code reads it
 code=$?
 test "$seen" -ge $((16 << 20)) || fail "it had spilled only $seen bytes when it ended"
 expect_code 137
