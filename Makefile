@@ -153,6 +153,7 @@ check-all: ## everything: compilers, variants, valgrind, linters, headers, fuzzi
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory mutants coverage cross
 	$(MAKE) --no-print-directory stress
+	$(MAKE) --no-print-directory VARIANT=checked BUILD=$(BUILD)/checked sim
 	$(MAKE) --no-print-directory consumer
 	$(MAKE) --no-print-directory fuzz
 	@echo "check-all: passed"

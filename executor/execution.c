@@ -5,9 +5,9 @@
  *
  * Invariants: everything an operator holds is in op->context or below, and that is below
  * worker.context; so closing deletes one tree and the slot is back to what it was. A failed open
- * closes what was opened. After an error or the end, next keeps answering the same. An operator that
- * has given its last row holds nothing more: so only operators of one phase hold memory together,
- * which is what the minimum of a plan counts (plan_minimum.c).
+ * closes what was opened. After an error or the end, next keeps answering the same. An operator
+ * that has given its last row holds nothing more: so only operators of one phase hold memory
+ * together, which is what the minimum of a plan counts (plan_minimum.c).
  *
  * Spilling: the operator that can give most at once does, then the next, until enough came free.
  * What an operator could give only when its batch in hand is done with is asked for when it is

@@ -87,8 +87,9 @@ struct rn_operator {
     rn_batch batch; /* for the operator's own output: columns has room for the output schema */
     ration_status (*next)(rn_operator *op,
                           const rn_batch **out_batch); /* class->next, or a wrapper that profiles */
-    uint64_t spills; /* calls of class->spill: what was found before a settle may be gone after it */
-    uint64_t spill_round; /* the last of rn_execution_spill that called it */
+    uint64_t
+        spills; /* calls of class->spill: what was found before a settle may be gone after it */
+    uint64_t spill_round;  /* the last of rn_execution_spill that called it */
     int64_t minimum_bytes; /* class->minimum, the larger of the two */
     rn_operator_figures figures;
 };

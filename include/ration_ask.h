@@ -58,9 +58,10 @@ typedef struct ration_spiller {
  * priority, then of age, at most admission_queue_max of them, for admission_wait_ms_max and the
  * query's time; also until fewer than queries_max of its group are admitted. Once admitted, a query
  * stays so until it is closed; a larger claim is then asked for as bytes are, without a queue, a
- * smaller one is made at once. What it answers is the query's status. Any thread, one at a time; a cancellation
- * point. Errors: MINIMUM_ABOVE_LIMIT (it could never be had), QUEUE_FULL, QUEUE_TIMEOUT, CANCELLED,
- * DEADLINE; the limits' statuses for a larger claim; NO_MEMORY, NO_SLOT. `site`: static text. */
+ * smaller one is made at once. What it answers is the query's status. Any thread, one at a time; a
+ * cancellation point. Errors: MINIMUM_ABOVE_LIMIT (it could never be had), QUEUE_FULL,
+ * QUEUE_TIMEOUT, CANCELLED, DEADLINE; the limits' statuses for a larger claim; NO_MEMORY, NO_SLOT.
+ * `site`: static text. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_query_claim(ration_query *query,
                                                                 int64_t minimum_bytes,
                                                                 const char *site);

@@ -5,8 +5,8 @@
  * Sums of int64 are kept in 128 bits, so that only a result that leaves int64 is an error, whatever
  * the order of the rows. Sums of doubles carry what rounding lost beside them (Neumaier 1974), so
  * that the order of the rows does not show within 1e-12. Least and greatest of everything that fits
- * a word compare the sort's keys (sort_order.c), one loop for all types; a string is copied where it
- * is better than the one before, which is freed.
+ * a word compare the sort's keys (sort_order.c), one loop for all types; a string is copied where
+ * it is better than the one before, which is freed.
  *
  * count(distinct) counts a value when it is known to be new, which may be as late as when all that
  * was written out is read back (unique.h). */
@@ -136,8 +136,7 @@ void rn_accumulator_forget(rn_accumulator *accumulator, uint32_t shard)
 int64_t rn_accumulator_bytes(const rn_accumulator *accumulator, uint32_t shard)
 {
     const ration_context *values = accumulator->values[shard];
-    return values == NULL ? 0
-                          : RN_MAX(ration_context_bytes(values, false) - RN_BLOCK_BYTES_MIN, 0);
+    return values == NULL ? 0 : RN_MAX(ration_context_bytes(values, false) - RN_BLOCK_BYTES_MIN, 0);
 }
 
 /* --------------------------------------------------------------------------------------- counts */
@@ -274,9 +273,7 @@ static int64_t bound_strings(const rn_accumulator *accumulator, const rn_intake 
         }
     }
     for (uint32_t s = 0; s < RN_GROUP_SHARDS; s++) {
-        bound += bytes[s] == 0
-                     ? 0
-                     : rn_context_bound(accumulator->values[s], bytes[s], largest[s]);
+        bound += bytes[s] == 0 ? 0 : rn_context_bound(accumulator->values[s], bytes[s], largest[s]);
     }
     return bound;
 }

@@ -49,8 +49,8 @@ typedef struct rn_accumulator {
     const rn_aggregate *aggregate;
     uint32_t offset; /* of the first word in a group's row */
     rn_accumulator_scratch *scratch;
-    rn_unique *distinct;     /* count distinct: the key and the value */
-    rn_column *distinct_row; /* its columns of the batch in hand */
+    rn_unique *distinct;                     /* count distinct: the key and the value */
+    rn_column *distinct_row;                 /* its columns of the batch in hand */
     ration_context *values[RN_GROUP_SHARDS]; /* strings (set) or lists (bump); NULL = none */
     rn_vector out;
 } rn_accumulator;
@@ -91,8 +91,8 @@ void rn_accumulator_close(rn_accumulator *accumulator);
  * draws at most. */
 int64_t rn_accumulator_bound(rn_accumulator *accumulator, const rn_intake *intake,
                              const rn_column *column);
-/* Takes in value i for groups[i]; what was looked at last, and settled for. Errors: ROW_TOO_WIDE; the
- * limits' statuses when not settled for. */
+/* Takes in value i for groups[i]; what was looked at last, and settled for. Errors: ROW_TOO_WIDE;
+ * the limits' statuses when not settled for. */
 RATION_NODISCARD ration_status rn_accumulator_update(rn_accumulator *accumulator,
                                                      const rn_intake *intake,
                                                      const rn_column *column);

@@ -45,15 +45,15 @@ typedef struct rn_aggregate_state {
     uint32_t shard; /* in hand while HELD, function while COUNTING */
     /* Spilling. */
     rn_runs runs;
-    uint64_t spilled;      /* shards that were written out ever */
-    char *scratch_row;     /* assembles rows with strings and lists; NULL = none has them */
-    size_t scratch_bytes;  /* its room */
+    uint64_t spilled;     /* shards that were written out ever */
+    char *scratch_row;    /* assembles rows with strings and lists; NULL = none has them */
+    size_t scratch_bytes; /* its room */
     /* MERGED. */
     rn_merge merge;
     rn_groups_source source;
     ration_context *merged; /* bump: the groups of the batch in hand */
-    bool merging; /* the merge is open */
-    bool begun;   /* it was */
+    bool merging;           /* the merge is open */
+    bool begun;             /* it was */
     /* COUNTING. */
     rn_row_reader *counted; /* reads keys of drained rows; per function, or NULL */
     rn_batch keys;          /* of drained rows; behind them zeros */
@@ -62,6 +62,11 @@ typedef struct rn_aggregate_state {
 } rn_aggregate_state;
 
 #define RN_AGGREGATE_PART_BYTES (4 * RN_BLOCK_BYTES) /* taken in at a time, if more than one row */
+
+/* aggregate_plan.c */
+RATION_NODISCARD ration_status rn_aggregate_plan(rn_planner *planner, rn_plan_node *node,
+                                                 const rn_yaml *yaml);
+void rn_aggregate_explain(const rn_plan_node *node, rn_text *text);
 
 /* aggregate_minimum.c. Types of a group's row: the key's, then every function's. */
 void rn_aggregate_types(const rn_plan_node *node, rn_type *out_types);

@@ -3,14 +3,14 @@
  * Groups written out and read back.
  *
  * A group's row is written as it is, behind the word of its key, shard by shard in order. What of
- * its state points (strings, lists) is written into rows of its own behind the key: a row of a group
- * may carry any part of its state, the rest of it being zeros, because states are added up when they
- * are read back. So no row is wider than a key and one value, or than ROW_BYTES_SOFT, however long a
- * list is.
+ * its state points (strings, lists) is written into rows of its own behind the key: a row of a
+ * group may carry any part of its state, the rest of it being zeros, because states are added up
+ * when they are read back. So no row is wider than a key and one value, or than ROW_BYTES_SOFT,
+ * however long a list is.
  *
  * Reading back: rows with equal keys come one after the other out of the merge. The first becomes
- * the group, copied into `merged`, the others are added to it. Offsets of strings and lists are made
- * pointers in the copy; so a group that was read back looks like one that was held.
+ * the group, copied into `merged`, the others are added to it. Offsets of strings and lists are
+ * made pointers in the copy; so a group that was read back looks like one that was held.
  *
  * What is in memory of such shards at the end is a source of the merge; if its states point, it is
  * written out first, since it is laid out otherwise than what was read. Under pressure the merge is
@@ -60,7 +60,7 @@ void rn_aggregate_forget(rn_operator *op, uint32_t shard)
     }
 }
 
-/* -------------------------------------------------------------------------------- rows that point */
+/* ------------------------------------------------------------------------------ rows that point */
 
 /* A row in the making: the key and words of a group, and values behind them. */
 typedef struct group_writer {
@@ -462,7 +462,7 @@ ration_status rn_aggregate_spill(rn_operator *op, int64_t want_bytes)
                : RATION_OK;
 }
 
-/* ----------------------------------------------------------------------------------- reading back */
+/* --------------------------------------------------------------------------------- reading back */
 
 /* Opens the merge, or goes on with it where a spill has closed it. Settles. */
 static ration_status open_merge(rn_operator *op)

@@ -4,9 +4,9 @@
  * with their key are passed on through a selection, so nothing is copied but what is kept to
  * compare with. Where that was written out, rows are passed on after the last of the input.
  *
- * Holds: one row per combination and its entry in the table. Spills: shards of them, in the order of
- * the hash (iterators/unique.c). Minimum: scratch for a batch, the first blocks of rows and tables
- * and one growth step of each; to read back, two blocks. */
+ * Holds: one row per combination and its entry in the table. Spills: shards of them, in the order
+ * of the hash (iterators/unique.c). Minimum: scratch for a batch, the first blocks of rows and
+ * tables and one growth step of each; to read back, two blocks. */
 #include "iterators/minimum.h"
 #include "iterators/registry.h"
 #include "iterators/row_reader.h"

@@ -13,8 +13,8 @@
  * rows in no order of their addresses, asked for ahead.
  *
  * Invariants
- *   1. Each row entered has exactly one entry: its address under its key's hash, in the table of its
- *      shard, as the row is in the rows of it. No two have equal keys but in dense shards.
+ *   1. Each row entered has exactly one entry: its address under its key's hash, in the table of
+ *      its shard, as the row is in the rows of it. No two have equal keys but in dense shards.
  *   2. After find with fresh: found[i] == NULL exactly for looked-up rows whose key is in no group,
  * and then fresh[fresh_of[i]] is the first row of the batch with that key. */
 #include "iterators/groups.h"

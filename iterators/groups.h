@@ -9,18 +9,18 @@
  * find says for each row its group, or which of the batch's fresh keys it has; so what add needs is
  * known before it is done, and a settle for it asks for no more than that.
  *
- * Groups are cut into shards by their hash, each with rows and a table of its own, so that a part of
- * them can be written out and forgotten:
+ * Groups are cut into shards by their hash, each with rows and a table of its own, so that a part
+ * of them can be written out and forgotten:
  *
  *     rn_groups_order (a shard) -> rn_groups_walk until false -> rn_groups_forget
  *
  * walk gives a shard's groups by their word (rn_groups_word), then by key. Shards one after the
  * other are in the order of the word too.
  *
- * Dense shards: what comes to a shard that is written out again and again seldom meets its key among
- * the few rows in memory. Where fewer than half did, nothing is looked up until the shard is written
- * out again: all its rows are fresh, and of one key there may be several, which the walk gives one
- * after the other. Only for owners that say so (may_double, after open). */
+ * Dense shards: what comes to a shard that is written out again and again seldom meets its key
+ * among the few rows in memory. Where fewer than half did, nothing is looked up until the shard is
+ * written out again: all its rows are fresh, and of one key there may be several, which the walk
+ * gives one after the other. Only for owners that say so (may_double, after open). */
 #ifndef RATION_GROUPS_H
 #define RATION_GROUPS_H
 
@@ -33,8 +33,8 @@
 typedef struct rn_group_shard {
     rn_rows rows;
     rn_hash_table *table;
-    /* Since it was forgotten last: rows looked up, or added when dense; and how many of them had been
-     * there. */
+    /* Since it was forgotten last: rows looked up, or added when dense; and how many of them had
+     * been there. */
     int64_t looked, doubles;
 } rn_group_shard;
 
@@ -96,9 +96,9 @@ int64_t rn_groups_bound(rn_groups *groups, const rn_batch *batch, const uint32_t
 RATION_NODISCARD ration_status rn_groups_add(rn_groups *groups, const rn_batch *batch,
                                              const uint32_t *columns);
 
-/* For operators that hold more rows than one per key. Appends rows picks[0..count) of the batch last
- * looked up to their shards, by `hashes`, without entering them into a table; out_rows[n] is that of
- * picks[n]. Bound: what it draws at most. */
+/* For operators that hold more rows than one per key. Appends rows picks[0..count) of the batch
+ * last looked up to their shards, by `hashes`, without entering them into a table; out_rows[n] is
+ * that of picks[n]. Bound: what it draws at most. */
 int64_t rn_groups_append_bound(rn_groups *groups, const rn_batch *batch, const uint32_t *columns,
                                const uint16_t *picks, uint32_t count);
 RATION_NODISCARD ration_status rn_groups_append(rn_groups *groups, const rn_batch *batch,
@@ -114,8 +114,9 @@ int64_t rn_groups_widest(const rn_groups *groups);
 /* Bytes that forgetting the shard gives back. */
 int64_t rn_groups_shard_bytes(const rn_groups *groups, uint32_t shard);
 int64_t rn_groups_bytes(const rn_groups *groups);
-/* The shards to write out so that at least want_bytes come free, `bytes` being what each gives: those
- * of `before` (written out already) first, then the largest; and at least a quarter of all. A mask.
+/* The shards to write out so that at least want_bytes come free, `bytes` being what each gives:
+ * those of `before` (written out already) first, then the largest; and at least a quarter of all. A
+ * mask.
  */
 uint64_t rn_groups_choose(const int64_t bytes[RN_GROUP_SHARDS], uint64_t before,
                           int64_t want_bytes);
@@ -130,7 +131,8 @@ typedef struct rn_groups_walk {
  * rn_groups_forget. Equal words are in the order of the key (rn_groups_compare). */
 void rn_groups_order(rn_groups *groups, uint32_t shard, rn_groups_walk *out_walk);
 bool rn_groups_next(rn_groups_walk *walk, uint64_t *out_word, const rn_row **out_row);
-/* Gives back rows and table of a shard but their first blocks; says whether it is dense from now on.
+/* Gives back rows and table of a shard but their first blocks; says whether it is dense from now
+ * on.
  */
 void rn_groups_forget(rn_groups *groups, uint32_t shard);
 /* Orders rows of equal words by their keys: `with` is the rn_groups. 0 = the same key. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Different rows. Each row held carries a flag, whether it was given already: said to be new when it
- * was added. A shard is given row by row until it is written out for the first time; from then on
- * its rows are held ungiven. At the end runs and memory are merged by (word, key, given first): the
- * first of equal rows says whether any was given, and if not it is the one to give.
+ * Different rows. Each row held carries a flag, whether it was given already: said to be new when
+ * it was added. A shard is given row by row until it is written out for the first time; from then
+ * on its rows are held ungiven. At the end runs and memory are merged by (word, key, given first):
+ * the first of equal rows says whether any was given, and if not it is the one to give.
  *
  * Invariants
  *   1. Rows of a shard outside `spilled` are given, all in memory, and different.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Different rows: those of a stream that were not met before, what is held of them being written out
- * under pressure. Shared by distinct and by count(distinct).
+ * Different rows: those of a stream that were not met before, what is held of them being written
+ * out under pressure. Shared by distinct and by count(distinct).
  *
  *     rn_unique_open -> per batch: rn_unique_find -> settle by rn_unique_bound -> rn_unique_add
  *                    -> rn_unique_finish -> rn_unique_drain until ended -> rn_unique_close

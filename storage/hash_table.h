@@ -23,8 +23,8 @@ RATION_NODISCARD ration_status rn_hash_table_open(ration_context *parent, ration
 void rn_hash_table_close(rn_hash_table *table);
 /* Forgets all entries; memory given back but the first block. */
 void rn_hash_table_reset(rn_hash_table *table);
-/* Makes an empty table one that nothing is looked up in, until reset: inserting is cheaper and takes
- * less, what there is comes out of rn_hash_table_walk. */
+/* Makes an empty table one that nothing is looked up in, until reset: inserting is cheaper and
+ * takes less, what there is comes out of rn_hash_table_walk. */
 void rn_hash_table_make_dense(rn_hash_table *table);
 bool rn_hash_table_is_dense(const rn_hash_table *table);
 /* What a settle must charge ahead so that inserting all these hashes cannot be refused: two passes
@@ -76,8 +76,8 @@ typedef struct rn_hash_walk {
     uint64_t index; /* of the directory */
 } rn_hash_walk;
 
-/* Puts all entries in the order of their words, in place; afterwards only this walk, reset and close
- * are allowed. Cost: n log n within partitions. Draws nothing. */
+/* Puts all entries in the order of their words, in place; afterwards only this walk, reset and
+ * close are allowed. Cost: n log n within partitions. Draws nothing. */
 void rn_hash_table_order(rn_hash_table *table, rn_hash_order order, rn_hash_walk *out_walk);
 /* Takes the next entry; false at the end. */
 bool rn_hash_table_walk(const rn_hash_table *table, rn_hash_walk *walk, uint64_t *out_word,

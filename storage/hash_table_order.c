@@ -4,9 +4,9 @@
  *
  * The directory is in that order already: what is left is to sort each block. The bits below the
  * block's prefix are as good as random, so one pass of an in-place radix sort (American flag sort:
- * McIlroy, Bostic, McIlroy 1993) leaves pieces of a dozen entries, sorted by insertion; a piece that
- * is large for all that is sorted by heap, so that no input makes it quadratic. Nothing is drawn:
- * this runs when there is no memory.
+ * McIlroy, Bostic, McIlroy 1993) leaves pieces of a dozen entries, sorted by insertion; a piece
+ * that is large for all that is sorted by heap, so that no input makes it quadratic. Nothing is
+ * drawn: this runs when there is no memory.
  *
  * Blocks of one chain are each in order and merged while walking; `pending` then says where each
  * stands. */

@@ -69,7 +69,8 @@ expect_out "memory limit exceeded: "
 expect_out "raise limit_bytes of the query to at least"
 
 begin "queries run in their groups, and the report shows them"
-printf 'groups:\n  reports: { queries_max: 1, priority: 2 }\n  small: { limit_bytes: 16KiB }\n' >groups.yaml
+printf 'groups:\n  reports: { queries_max: 1, priority: 2 }\n' >groups.yaml
+printf '  small: { limit_bytes: 16KiB }\n' >>groups.yaml
 workload '{ plan: numbers, group: reports }'
 run ration replay w.yaml --quiet --config groups.yaml --concurrency 4
 expect_code 0
@@ -95,7 +96,8 @@ expect_err "there is no group 'report' (memory.yaml names none)"
 begin "every refusal is in the result file"
 workload '{ plan: numbers, limit_bytes: 64KiB }'
 run ration replay w.yaml --quiet --results results.csv
-run awk -F, '$3 == "MINIMUM_ABOVE_LIMIT" && $9 == 65536 && $10 + $11 > $9 && $12 != "" && $15 != ""' \
+run awk -F, '$3 == "MINIMUM_ABOVE_LIMIT" && $9 == 65536 &&
+    $10 + $11 > $9 && $12 != "" && $15 != ""' \
     results.csv
 test "$(wc -l <"$scratch/out")" = 20 || fail "not 20 complete refusals"
 

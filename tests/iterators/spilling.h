@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Plans that are run with less and less memory: they give the same rows, and have written some out. */
+ * Plans that are run with less and less memory: they give the same rows, having written some out.
+ */
 #ifndef RATION_TESTS_SPILLING_H
 #define RATION_TESTS_SPILLING_H
 

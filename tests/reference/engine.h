@@ -32,7 +32,8 @@ typedef struct engine_answer {
     char text[1200];
 } engine_answer;
 
-/* Runs the plan; limit_bytes: beyond its minimum, 0 = no limit of its own. `schema`: the columns it should have. */
+/* Runs the plan; limit_bytes: beyond its minimum, 0 = no limit of its own. `schema`: the columns it
+ * should have. */
 engine_answer engine_run(engine *with, rn_arena *arena, const char *yaml, size_t length,
                          const naive_schema *schema, int64_t limit_bytes);
 

@@ -2,16 +2,16 @@
  *
  * What must hold, whatever is done in which order.
  *
- *   1. Whenever the lock is let go, no pool is granted more than its limit, but for what was granted
- *      before the limit was cut, and that never grows.
+ *   1. Whenever the lock is let go, no pool is granted more than its limit, but for what was
+ *      granted before the limit was cut, and that never grows.
  *   2. After every step the audit of all pools holds, and nothing is counted as unchecked.
- *   3. A refusal of memory is true: what was charged when all credit was at home, and what was asked
- *      for, are above the limit; the asker is not within its fair share; nobody else has more than
+ *   3. A refusal of memory is true: what was charged when all credit was at home, and what was
+ *      asked for, are above the limit; the asker is not within its fair share; nobody else has more than
  *      his and could give it; and its plan has an operator that cannot give, unless the limit was
  *      cut below its minimum.
  *   4. A victim holds what it cannot give.
- *   5. A query that ends well has given the right rows; one that does not has an error that the seed
- *      put there, with all its details.
+ *   5. A query that ends well has given the right rows; one that does not has an error that the
+ *      seed put there, with all its details.
  *   6. At the end everything is 0. */
 #include "memory/pool.h"
 #include "tests/sim/disk.h"
@@ -188,7 +188,7 @@ void oracle_asked(const rn_slot *slot, int64_t bytes, const rn_reply *asked)
     }
 }
 
-/* -------------------------------------------------------------------------------------- outcomes */
+/* ------------------------------------------------------------------------------------- outcomes */
 
 static void must_be_explained(const sim_query *query)
 {

@@ -45,7 +45,7 @@ static int64_t between_octaves(int64_t low, uint64_t octaves)
     return step + between(0, step);
 }
 
-/* ---------------------------------------------------------------------------------------- events */
+/* --------------------------------------------------------------------------------------- events */
 
 static void add_event(int64_t at_ns, event_kind kind, int64_t value, uint32_t query)
 {
@@ -121,7 +121,7 @@ static void attend_ticks(void *argument)
     }
 }
 
-/* --------------------------------------------------------------------------------------- queries */
+/* -------------------------------------------------------------------------------------- queries */
 
 static ration_status point_next(rn_operator *op, const rn_batch **out_batch)
 {
