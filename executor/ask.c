@@ -104,8 +104,13 @@ static void make_giver(ration_query *query, int64_t want_bytes)
 /* Can it be made to give down to its claim, whatever came of it the last time? */
 static bool is_safe(const ration_query *query)
 {
-    return rn_load(&query->pool->claim) > 0 && rn_load(&query->spillable_bytes) > 0 &&
-           query->fruitless < FRUITLESS_MAX;
+    bool spills = false; /* what it said to be spillable may be old */
+    rn_walk walk;
+    for (rn_slot *slot = rn_walk_first(&walk, query->pool); slot != NULL && !spills;
+         slot = rn_walk_next(&walk)) {
+        spills = slot->spiller != NULL;
+    }
+    return spills && rn_load(&query->pool->claim) > 0 && query->fruitless < FRUITLESS_MAX;
 }
 
 /* The holder to turn to, of one kind. */

@@ -249,7 +249,9 @@ ration_status rn_execution_open(ration_query *query, const rn_plan *plan, bool p
         return status;
     }
     execution->spiller = (ration_spiller){execution, count_all_spillable, spill_and_publish};
-    ration_slot_register_spill(slot, &execution->spiller);
+    if (rn_plan_can_spill(plan)) { /* else it must not count as one that might give */
+        ration_slot_register_spill(slot, &execution->spiller);
+    }
     rn_execution_publish(execution); /* who can spill is known before it grows */
     rn_slot_leave(rn_slot_of(slot));
     *out_execution = execution;

@@ -118,7 +118,10 @@ static bool take_idle_giver(ration_governor *governor, taken *held)
     for (ration_pool *pool = governor->queries; pool != NULL && !found;
          pool = rn_pool_next(pool, governor->queries)) {
         ration_query *query = (ration_query *)rn_pool_owner(pool);
-        found = query != NULL && rn_load(&query->want_bytes) != 0 && take(query, held);
+        bool gives = query != NULL && rn_load(&query->want_bytes) != 0 &&
+                     rn_load(&query->spillable_bytes) > 0 &&
+                     rn_load(&query->status) == RATION_OK && rn_load(&query->cancelled) == 0;
+        found = gives && take(query, held); /* else its owner answers, at the latest by closing */
     }
     rn_ledger_unlock(governor->ledger);
     return found;

@@ -488,22 +488,29 @@ static ration_status open_merge(rn_operator *op)
     return RATION_OK;
 }
 
-/* Settles for a copy of the row in hand, which stays in hand. */
-static ration_status settle_for_row(rn_operator *op)
+/* Room for a copy of the row in hand. Drawn before a merge that a spill has closed is opened again:
+ * else each of the two would be given back to pay for the other, without an end. Of rows with one
+ * key another may be in hand afterwards, so the room is of the widest there was. */
+static ration_status room_for_row(rn_operator *op, char **out_room)
 {
     aggregate_state *state = op->state;
-    for (;;) {
-        size_t bytes = rn_row_bytes(state->merge.row);
+    char *room = NULL;
+    for (size_t bytes = 0; room == NULL || bytes < rn_row_bytes(state->merge.row);) {
+        bytes = rn_row_bytes(state->merge.row);
         int64_t bound = rn_context_bound_one(state->merged, bytes);
-        if (bound == 0) {
-            return RATION_OK;
+        if (bound > 0) {
+            RN_TRY(rn_settle(op, 0, bound));
         }
-        RN_TRY(rn_settle(op, 0, bound));
-        if (state->merging) {
-            return RATION_OK;
+        room = ration_context_allocate(state->merged, bytes);
+        if (room == NULL) {
+            return ration_context_status(state->merged);
         }
-        RN_TRY(open_merge(op)); /* which settles for other bytes */
+        if (!state->merging) {
+            RN_TRY(open_merge(op));
+        }
     }
+    *out_room = room;
+    return RATION_OK;
 }
 
 /* Copies the row in hand of the merge. */
@@ -511,13 +518,9 @@ static ration_status copy_row(rn_operator *op, const rn_row **out_row)
 {
     const aggregate_args *args = op->node->args;
     aggregate_state *state = op->state;
-    RN_TRY(settle_for_row(op));
-    size_t bytes = rn_row_bytes(state->merge.row);
-    char *row = ration_context_allocate(state->merged, bytes);
-    if (row == NULL) {
-        return ration_context_status(state->merged);
-    }
-    memcpy(row, state->merge.row, bytes);
+    char *row;
+    RN_TRY(room_for_row(op, &row));
+    memcpy(row, state->merge.row, rn_row_bytes(state->merge.row));
     if (args->points) {
         point_into(args, state, row);
     }

@@ -15,6 +15,7 @@ typedef struct rn_sort_entry {
 
 struct rn_sort_run {
     struct rn_sort_run *next;
+    rn_rows_cursor from; /* its rows: up to where the next run's begin */
     uint32_t count;
     bool sorted;
     rn_sort_entry entries[];
@@ -40,8 +41,10 @@ typedef struct rn_sort_leaf {
 #define RN_SORT_TREE_BYTES (sizeof(struct rn_merge_node) + sizeof(rn_sort_leaf)) /* per run */
 #define RN_SORT_TAKEN RN_BATCH_ROWS_MAX
 
-/* sort_run.c */
+/* sort_run.c: sorts the entries; and puts the rows of the piece's newest run, which is sorted, into
+ * that order too, when there is scratch for it. */
 void rn_sort_run(const rn_sorter *sorter, struct rn_sort_run *run);
+void rn_sort_gather(const rn_sorter *sorter, struct rn_sort_piece *piece);
 
 /* sorter_tree.c: puts the runs of all chosen pieces into the tree; takes up to `most` next rows
  * from it; and one, with the signature of rn_merge_memory. */
@@ -58,6 +61,9 @@ static inline rn_row_order rn_sorter_order(const rn_sorter *sorter)
 int64_t rn_sorter_held(const rn_sorter *sorter);
 /* Chooses the oldest pieces with rows, of together `want_bytes` at least. */
 void rn_sorter_choose(rn_sorter *sorter, int64_t want_bytes);
+/* Gives back the scratch for rows, and what that is. */
+void rn_sorter_clear_aside(rn_sorter *sorter);
+int64_t rn_sorter_aside_bytes(const rn_sorter *sorter);
 /* Frees the pieces chosen; the newest is emptied. */
 void rn_sorter_forget(rn_sorter *sorter);
 

@@ -30,6 +30,8 @@
 
 #define PIECE_BYTES ((int64_t)1 << 20)
 #define PIECES 16
+#define GATHER_ROW_BYTES_MAX 512
+#define GATHER_HELD_BLOCKS 16 /* per block of scratch: less is not worth it */
 
 /* ------------------------------------------------------------------------------- open and close */
 
@@ -110,12 +112,17 @@ static uint32_t grown_tree(uint32_t capacity)
     return capacity == 0 ? RN_SORT_TREE_FIRST : 2 * capacity;
 }
 
-/* What entries for `count` more rows of the newest piece draw. */
-static int64_t entries_bound(const rn_sorter *sorter, uint32_t count)
+/* Of the newest run; 0 = it is full, or there is none. */
+static uint32_t entries_left(const rn_sorter *sorter)
 {
     const struct rn_sort_run *run = sorter->pieces->runs;
-    uint32_t room = run == NULL || run->sorted ? 0 : RN_SORT_RUN_ENTRIES - run->count;
-    if (count <= room) {
+    return run == NULL || run->sorted ? 0 : RN_SORT_RUN_ENTRIES - run->count;
+}
+
+/* What entries for more rows draw, of which there are not more than are left of a run. */
+static int64_t entries_bound(const rn_sorter *sorter)
+{
+    if (entries_left(sorter) > 0) {
         return 0;
     }
     int64_t runs = 1 + (sorter->spare == NULL);
@@ -156,6 +163,7 @@ static ration_status add_run(rn_sorter *sorter, struct rn_sort_piece *piece)
         return ration_context_status(piece->rows.context);
     }
     run->next = piece->runs;
+    run->from = rn_rows_end(&piece->rows);
     run->count = 0;
     run->sorted = false;
     piece->runs = run;
@@ -166,20 +174,20 @@ static ration_status add_run(rn_sorter *sorter, struct rn_sort_piece *piece)
 static ration_status append(rn_sorter *sorter, const rn_batch *batch, const uint64_t *keys,
                             const uint16_t *picks, uint32_t count)
 {
-    _Static_assert(RN_SORT_RUN_ENTRIES >= RN_BATCH_ROWS_MAX, "a batch fills at most one run");
     const rn_row *placed[RN_BATCH_ROWS_MAX];
     struct rn_sort_piece *piece = sorter->pieces;
+    if (entries_left(sorter) == 0) {
+        RN_TRY(add_run(sorter, piece));
+    }
     RN_TRY(rn_rows_append(&piece->rows, batch, NULL, picks, count, placed));
     sorter->count += count;
+    struct rn_sort_run *run = piece->runs;
     for (uint32_t i = 0; i < count; i++) {
-        if (piece->runs == NULL || piece->runs->sorted) {
-            RN_TRY(add_run(sorter, piece));
-        }
-        struct rn_sort_run *run = piece->runs;
         run->entries[run->count++] = (rn_sort_entry){keys[picks[i]], placed[i]};
-        if (run->count == RN_SORT_RUN_ENTRIES) {
-            rn_sort_run(sorter, run);
-        }
+    }
+    if (run->count == RN_SORT_RUN_ENTRIES) {
+        rn_sort_run(sorter, run);
+        rn_sort_gather(sorter, piece);
     }
     return RATION_OK;
 }
@@ -210,21 +218,70 @@ static ration_status turn_piece(rn_sorter *sorter, uint32_t count)
     }
     if (!piece->runs->sorted) {
         rn_sort_run(sorter, piece->runs);
+        rn_sort_gather(sorter, piece);
     }
     return open_piece(sorter);
 }
 
-/* How many of the rows can be added now, `*out_bytes` of which are settled for; 0 = ask again. */
+/* Blocks of scratch that putting the newest run's rows into order wants more than there are, when
+ * `count` rows of `rows_bytes` in new blocks fill it; 0 also where that is not worth it. */
+static uint32_t aside_wanted(const rn_sorter *sorter, uint32_t count, int64_t rows_bytes)
+{
+    const struct rn_sort_piece *piece = sorter->pieces;
+    if (piece->runs == NULL || entries_left(sorter) != count ||
+        piece->rows.widest_bytes > GATHER_ROW_BYTES_MAX) {
+        return 0;
+    }
+    int64_t blocks = rn_rows_blocks(&piece->rows, piece->runs->from) +
+                     (rows_bytes + RN_BLOCK_BYTES - 1) / RN_BLOCK_BYTES;
+    if (blocks > RN_ROWS_SPARE_MAX || blocks <= sorter->aside_count ||
+        rn_sorter_held(sorter) < GATHER_HELD_BLOCKS * blocks * RN_BLOCK_BYTES) {
+        return 0;
+    }
+    return (uint32_t)blocks - sorter->aside_count;
+}
+
+static ration_status add_aside(rn_sorter *sorter, uint32_t blocks)
+{
+    for (; blocks > 0; blocks--) {
+        char *bytes = ration_context_allocate(sorter->context, RN_ROWS_SPARE_BYTES);
+        if (bytes == NULL) {
+            return ration_context_status(sorter->context);
+        }
+        sorter->aside[sorter->aside_count++] = bytes;
+    }
+    return RATION_OK;
+}
+
+int64_t rn_sorter_aside_bytes(const rn_sorter *sorter)
+{
+    return sorter->aside_count * rn_block_round((int64_t)RN_ROWS_SPARE_BYTES);
+}
+
+void rn_sorter_clear_aside(rn_sorter *sorter)
+{
+    for (; sorter->aside_count > 0; sorter->aside_count--) {
+        ration_context_free(sorter->aside[sorter->aside_count - 1]);
+    }
+}
+
+/* How many of the rows can be added now, and are settled for; 0 = ask again. */
 static ration_status settle_part(rn_sorter *sorter, const rn_batch *batch, const uint16_t *picks,
                                  uint32_t count, uint32_t *out_count)
 {
     rn_operator *op = sorter->op;
     const rn_rows *rows = &sorter->pieces->rows;
     uint64_t spills = op->spills;
-    int64_t entries = entries_bound(sorter, count);
-    int64_t granted, bytes = rn_rows_bound(rows, batch, NULL, picks, count) + entries;
-    RN_TRY(rn_settle_between(op, 0, bytes, &granted));
+    int64_t entries = entries_bound(sorter);
+    int64_t granted, bytes = rn_rows_bound(rows, batch, NULL, picks, count);
+    uint32_t aside = aside_wanted(sorter, count, bytes);
+    int64_t aside_bytes = aside * rn_context_bound_one(sorter->context, RN_ROWS_SPARE_BYTES);
+    bytes += entries;
+    RN_TRY(rn_settle_between(op, 0, bytes + aside_bytes, &granted));
     *out_count = count;
+    if (aside > 0 && granted >= bytes + aside_bytes && op->spills == spills) {
+        RN_TRY(add_aside(sorter, aside));
+    }
     if (granted < bytes) {
         *out_count = rn_rows_fit(rows, batch, NULL, picks, count, RN_BLOCK_BYTES, &bytes);
         RN_TRY(rn_settle(op, 0, bytes + entries));
@@ -244,7 +301,9 @@ ration_status rn_sorter_add(rn_sorter *sorter, const rn_batch *batch, const uint
     picks = picks == NULL ? sorter->all : picks;
     for (uint32_t at = 0, part; at < count; at += part) {
         RN_TRY(turn_piece(sorter, count - at));
-        RN_TRY(settle_part(sorter, batch, picks + at, count - at, &part));
+        uint32_t left = entries_left(sorter);
+        part = RN_MIN(count - at, left == 0 ? RN_SORT_RUN_ENTRIES : left);
+        RN_TRY(settle_part(sorter, batch, picks + at, part, &part));
         if (part == 0) {
             continue;
         }

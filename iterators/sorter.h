@@ -44,6 +44,8 @@ typedef struct rn_sorter {
     struct rn_sort_piece *pieces;   /* newest first; the newest is never closed */
     struct rn_sort_piece *unused;   /* closed */
     struct rn_sort_run *spare;      /* scratch for sorting a run */
+    char *aside[RN_ROWS_SPARE_MAX]; /* scratch for its rows, as far as there is room for it */
+    uint32_t aside_count;
     struct rn_merge_node *tree;     /* of the runs in memory, the winner in front */
     uint32_t run_count;             /* in memory */
     uint32_t tree_capacity, leaves; /* of `tree`; runs in it */

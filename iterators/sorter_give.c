@@ -104,14 +104,15 @@ rn_spillable rn_sorter_spillable(const rn_sorter *sorter)
         return (rn_spillable){0, 0};
     }
     bool buffers = sorter->merging && sorter->merge.count > 2;
-    int64_t bytes =
-        rn_sorter_held(sorter) + (buffers ? ration_context_bytes(sorter->merge.context, false) : 0);
+    int64_t bytes = rn_sorter_held(sorter) + rn_sorter_aside_bytes(sorter) +
+                    (buffers ? ration_context_bytes(sorter->merge.context, false) : 0);
     return sorter->handed ? (rn_spillable){0, bytes} : (rn_spillable){bytes, 0};
 }
 
 ration_status rn_sorter_spill(rn_sorter *sorter, int64_t want_bytes)
 {
     rn_assert(!sorter->handed);
+    rn_sorter_clear_aside(sorter);
     if (sorter->merging) {
         sorter->merging = false;
         RN_TRY(rn_merge_suspend(&sorter->merge, &sorter->runs));
@@ -268,6 +269,7 @@ ration_status rn_sorter_rows(rn_sorter *sorter, const rn_row **out_rows, uint32_
     capacity = (uint32_t)RN_MIN((int64_t)capacity, sorter->rows_left);
     uint32_t count = 0;
     sorter->handed = false;
+    rn_sorter_clear_aside(sorter);
     bool copied = true;
     do { /* again when a row is wider than the room there was */
         if (sorter->runs.count == 0) {

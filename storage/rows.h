@@ -95,6 +95,17 @@ typedef struct rn_rows_cursor {
 uint32_t rn_rows_next(const rn_rows *rows, rn_rows_cursor *cursor, const rn_row **out_rows,
                       uint32_t capacity);
 
+/* rows_arrange.c: where the next row will lie, or behind that; how many blocks there are from
+ * there on; and puts the rows from there to the end, `order[0..count)`, into that order by way of
+ * `spare` (each RN_ROWS_SPARE_BYTES, as many as there are blocks). `order` becomes where they lie
+ * now. False when they do not fit; then they lie as before, and `order` is not to be used. */
+#define RN_ROWS_SPARE_BYTES ((size_t)RN_BLOCK_BYTES - 64)
+#define RN_ROWS_SPARE_MAX 16u
+rn_rows_cursor rn_rows_end(const rn_rows *rows);
+uint32_t rn_rows_blocks(const rn_rows *rows, rn_rows_cursor from);
+bool rn_rows_arrange(rn_rows *rows, rn_rows_cursor from, const rn_row **order, uint32_t count,
+                     char *const *spare, uint32_t spare_count);
+
 bool rn_row_valid(const rn_layout *layout, const rn_row *row, uint32_t column);
 /* Fixed-width kinds: address of the value. */
 const void *rn_row_fixed(const rn_layout *layout, const rn_row *row, uint32_t column);

@@ -6,9 +6,9 @@
  *      granted before the limit was cut, and that never grows.
  *   2. After every step the audit of all pools holds, and nothing is counted as unchecked.
  *   3. A refusal of memory is true: what was charged when all credit was at home, and what was
- *      asked for, are above the limit; the asker is not within its fair share; nobody else has more than
- *      his and could give it; and its plan has an operator that cannot give, unless the limit was
- *      cut below its minimum.
+ *      asked for, are above the limit; the asker is not within its fair share; nobody else has more
+ *      than his and could give it, as far as he has said; and its plan has an operator that cannot
+ *      give, unless the limit was cut below what had been claimed.
  *   4. A victim holds what it cannot give.
  *   5. A query that ends well has given the right rows; one that does not has an error that the
  *      seed put there, with all its details.
