@@ -268,6 +268,7 @@ static const ration_error *explain(const ration_query *query, ration_status stat
 ration_reply ration_query_try_claim(ration_query *query, int64_t minimum_bytes, const char *site)
 {
     if (!RN_GOVERNED || lower(query, minimum_bytes)) {
+        close_entry(query); /* a larger claim that it has waited for is not wanted any more */
         rn_admission_move(query->governor);
         return (ration_reply){.answer = RATION_GRANTED};
     }
@@ -318,15 +319,28 @@ static ration_status give(ration_query *query, int64_t want_bytes)
         rn_ask_gave(query);
         return RATION_OK;
     }
-    ration_status status = rn_give(most, want_bytes);
+    ration_status status = rn_give_for(most, want_bytes);
     if (status != RATION_OK) {
         (void)rn_query_fail(query, most, "claim", status, NULL);
     }
     return status;
 }
 
+/* A larger claim has waited for others for too long; false: it has been granted meanwhile. */
+static bool give_up(ration_query *query, const char *site)
+{
+    if (!rn_ask_withdraw(query->entry, RATION_QUEUE_TIMEOUT)) {
+        return false;
+    }
+    (void)rn_query_fail(query, query->entry, site, RATION_QUEUE_TIMEOUT, NULL);
+    close_entry(query);
+    return true;
+}
+
 ration_status ration_query_claim(ration_query *query, int64_t minimum_bytes, const char *site)
 {
+    int64_t wait_ns = rn_multiply(query->governor->limits.query_wait_ms_max, 1000000);
+    int64_t until_ns = query->admitted ? rn_add(rn_clock_ns(), wait_ns) : INT64_MAX;
     for (;;) {
         ration_reply reply = ration_query_try_claim(query, minimum_bytes, site);
         switch (reply.answer) {
@@ -338,6 +352,9 @@ ration_status ration_query_claim(ration_query *query, int64_t minimum_bytes, con
             RN_TRY(give(query, reply.want_bytes));
             break;
         case RATION_WAIT:
+            if (rn_clock_ns() > until_ns && give_up(query, site)) {
+                return RATION_QUEUE_TIMEOUT;
+            }
             sleep_for_turn(query);
             break;
         }

@@ -230,7 +230,10 @@ static bool force(const rn_slot *slot, int64_t bytes, const char *site, const rn
         return false;
     }
     holders seen = look_at_holders(no->pool, query);
-    if (seen.stuck.query != NULL && rn_query_presence(seen.stuck.query) != RN_AWAY) {
+    if (seen.coming > 0) {
+        return true; /* somebody has ended meanwhile */
+    }
+    if (seen.stuck.query != NULL) {
         make_giver(seen.stuck.query, seen.stuck.above);
     } else if (seen.victim.query != NULL) {
         make_victim(seen.victim.query, slot, site, no);

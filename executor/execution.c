@@ -364,13 +364,13 @@ void rn_execution_close(rn_execution *execution)
     }
     rn_worker *worker = &execution->worker;
     rn_slot_enter(rn_slot_of(worker->slot));
-    ration_slot_register_spill(worker->slot, NULL);
     ration_status returned = rn_slot_prepay(rn_slot_of(worker->slot), 0);
     (void)rn_always(returned == RATION_OK);
     close_all(execution);
     if (rn_ask_wants(worker->query) != 0) { /* all it could give, though the query stays open */
         rn_ask_gave(worker->query);
     }
+    ration_slot_register_spill(worker->slot, NULL);
     return_minimum(execution);
     rn_heap_free(execution, sizeof *execution + execution->plan->node_count * sizeof(rn_operator));
 }

@@ -44,18 +44,27 @@ void rn_ask_can_spill(rn_slot *slot, int64_t bytes)
 void ration_slot_register_spill(ration_slot *slot, const ration_spiller *spiller)
 {
     rn_slot *self = rn_slot_of(slot);
-    rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(self));
+    ration_query *query = rn_slot_query(self);
+    rn_ledger *ledger = rn_pool_ledger(query->pool);
+    rn_ask_can_spill(self, spiller == NULL ? 0 : RN_MAX(spiller->spillable(spiller->state), 0));
     rn_ledger_lock(ledger);
     self->spiller = spiller;
+    bool last = rn_query_presence(query) == RN_NOBODY_SPILLS && rn_ask_wants(query) != 0;
     rn_ledger_unlock(ledger);
-    rn_ask_can_spill(self, spiller == NULL ? 0 : RN_MAX(spiller->spillable(spiller->state), 0));
+    if (last) { /* nobody will write out what it was asked for */
+        rn_ask_gave(query);
+    }
 }
 
-/* Also of a slot that is taken, by whoever took it. */
+/* Also of a slot that is taken, by whoever took it. Nobody is cancelled in it: others wait for it
+ * to end, and it may hold locks of theirs. */
 static ration_status spill(rn_slot *slot, int64_t want_bytes)
 {
     const ration_spiller *spiller = slot->spiller;
+    int cancellation;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);
     ration_status status = spiller->spill(spiller->state, want_bytes);
+    (void)pthread_setcancelstate(cancellation, NULL);
     bool more = status == RATION_OK;
     rn_ask_can_spill(slot, more ? RN_MAX(spiller->spillable(spiller->state), 0) : 0);
     return status;
@@ -119,23 +128,22 @@ static bool take_idle_giver(ration_governor *governor, taken *held)
          pool = rn_pool_next(pool, governor->queries)) {
         ration_query *query = (ration_query *)rn_pool_owner(pool);
         bool gives = query != NULL && rn_load(&query->want_bytes) != 0 &&
-                     rn_load(&query->spillable_bytes) > 0 &&
                      rn_load(&query->status) == RATION_OK && rn_load(&query->cancelled) == 0;
-        found = gives && take(query, held); /* else its owner answers, at the latest by closing */
+        found = gives && take(query, held); /* one that has ended answers by closing */
     }
     rn_ledger_unlock(governor->ledger);
     return found;
 }
 
-static void reclaim(const taken *held)
+static ration_status reclaim(const taken *held, int64_t want)
 {
     ration_query *query = held->query;
-    int64_t want = rn_load(&query->want_bytes);
-    for (size_t i = 0; i < held->count && want > 0; i++) {
+    ration_status status = RATION_OK;
+    for (size_t i = 0; i < held->count && want > 0 && status == RATION_OK; i++) {
         rn_slot *slot = held->slots[i];
         int64_t before = rn_slot_used(slot);
         int64_t owner = rn_slot_borrow(slot);
-        ration_status status = spill(slot, want);
+        status = spill(slot, want);
         rn_slot_hand_back(slot, owner);
         if (status != RATION_OK) {
             (void)rn_query_fail(query, slot, "reclaim", status, NULL);
@@ -144,26 +152,50 @@ static void reclaim(const taken *held)
     }
     rn_ask_gave(query);
     put_back(held);
+    return status;
 }
 
 void rn_reclaim_idle(ration_governor *governor)
 {
     taken held;
     while (take_idle_giver(governor, &held)) {
-        reclaim(&held);
+        (void)reclaim(&held, rn_load(&held.query->want_bytes));
     }
+}
+
+/* While somebody else has it. Not cancelled there: it would take query->lock along. */
+static void wait_for_run(rn_slot *slot)
+{
+    ration_query *query = rn_slot_query(slot);
+    int cancellation;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);
+    pthread_mutex_lock(&query->lock);
+    while (rn_load_acquire(&slot->run) == RN_RUN_TAKEN) {
+        pthread_cond_wait(&query->run_free, &query->lock);
+    }
+    pthread_mutex_unlock(&query->lock);
+    (void)pthread_setcancelstate(cancellation, NULL);
+}
+
+ration_status rn_give_for(rn_slot *slot, int64_t want_bytes)
+{
+    const taken held = {.query = rn_slot_query(slot), .slots = {slot}, .count = 1};
+    int64_t run = RN_RUN_IDLE;
+    if (rn_compare_swap(&slot->run, &run, RN_RUN_TAKEN)) {
+        return reclaim(&held, want_bytes);
+    }
+    if (run == RN_RUN_TAKEN) { /* whoever took it answers */
+        wait_for_run(slot);
+        return RATION_OK;
+    }
+    return rn_give(slot, want_bytes);
 }
 
 void rn_slot_enter_slow(rn_slot *slot)
 {
-    ration_query *query = rn_slot_query(slot);
     int64_t found = rn_load_acquire(&slot->run);
     while (found != RN_RUN_INSIDE) {
-        pthread_mutex_lock(&query->lock);
-        while (rn_load_acquire(&slot->run) == RN_RUN_TAKEN) {
-            pthread_cond_wait(&query->run_free, &query->lock);
-        }
-        pthread_mutex_unlock(&query->lock);
+        wait_for_run(slot);
         found = RN_RUN_IDLE;
         found = rn_compare_swap(&slot->run, &found, RN_RUN_INSIDE) ? RN_RUN_INSIDE : found;
     }

@@ -28,6 +28,8 @@ void rn_ask_can_spill(rn_slot *slot, int64_t bytes);
  * and answers for the query. Without a spiller it only answers. Owner only. Errors: the spiller's.
  */
 RATION_NODISCARD ration_status rn_give(rn_slot *slot, int64_t want_bytes);
+/* The same by whoever claims for the query: of a slot that is idle, or the caller's. */
+RATION_NODISCARD ration_status rn_give_for(rn_slot *slot, int64_t want_bytes);
 /* Spills for queries that were asked to give and that nobody is inside of, and answers for them.
  * Any thread that is inside of none of them; no lock is held. */
 void rn_reclaim_idle(ration_governor *governor);

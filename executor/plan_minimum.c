@@ -25,34 +25,34 @@ static int64_t waiting_bytes(const rn_minimum *minimum)
                                        : RN_MIN(minimum->filling_bytes, minimum->emitting_bytes);
 }
 
-/* What is drawn for a node and its inputs before anybody pulls. */
-static int64_t count_waiting(const rn_plan_node *node, const rn_sizes *sizes)
-{
-    rn_minimum own = minimum_of(node, sizes);
-    int64_t bytes = waiting_bytes(&own);
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        bytes = rn_add(bytes, count_waiting(node->inputs[i], sizes));
-    }
-    return bytes;
-}
+/* Of a node and its inputs: together at any one time, and before anybody pulls. */
+typedef struct needs {
+    int64_t peak, waiting;
+} needs;
 
-static int64_t count_peak(const rn_plan_node *node, const rn_sizes *sizes)
+static needs count_needs(const rn_plan_node *node, const rn_sizes *sizes, const needs *all)
 {
     rn_minimum own = minimum_of(node, sizes);
-    int64_t peak = own.emitting_bytes, waiting = 0;
+    needs found = {own.emitting_bytes, 0};
     for (uint32_t i = 0; i < node->input_count; i++) { /* inputs[0] is read last */
-        const rn_plan_node *input = node->inputs[i];
+        const needs *input = &all[node->inputs[i]->number];
         bool while_filling = own.filling_bytes > 0 && (i > 0 || node->input_count == 1);
         int64_t held = while_filling ? own.filling_bytes : own.emitting_bytes;
-        peak = RN_MAX(peak, rn_add(rn_add(held, waiting), count_peak(input, sizes)));
-        waiting = rn_add(waiting, count_waiting(input, sizes));
+        int64_t together = rn_add(rn_add(held, found.waiting), input->peak);
+        found.peak = RN_MAX(found.peak, together);
+        found.waiting = rn_add(found.waiting, input->waiting);
     }
-    return peak;
+    found.waiting = rn_add(found.waiting, waiting_bytes(&own));
+    return found;
 }
 
 int64_t rn_plan_minimum(const rn_plan *plan, const rn_sizes *sizes)
 {
-    return rn_add(rn_plan_worker_bytes(plan), count_peak(plan->root, sizes));
+    needs all[RN_PLAN_NODES_MAX];
+    for (uint32_t i = 0; i < plan->node_count; i++) { /* inputs before the node */
+        all[i] = count_needs(plan->nodes[i], sizes, all);
+    }
+    return rn_add(rn_plan_worker_bytes(plan), all[plan->root->number].peak);
 }
 
 bool rn_plan_can_spill(const rn_plan *plan)

@@ -117,6 +117,10 @@ int64_t rn_pool_count_least(const ration_pool *pool, const ration_query *asker, 
 {
     const ration_query *query = rn_pool_query(pool);
     int64_t least = query != NULL && query == asker ? bytes : 0;
+    bool foreign = query == NULL && pool->refuse_status == RATION_QUERY_LIMIT;
+    if (foreign && !claims) {
+        return 0; /* a query of another process will end, too */
+    }
     if (query == NULL && pool != rn_pool_ledger(pool)->retained) {
         least = rn_load(&pool->direct);
         rn_walk walk;

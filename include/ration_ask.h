@@ -58,7 +58,8 @@ typedef struct ration_spiller {
  * priority, then of age, at most admission_queue_max of them, for admission_wait_ms_max and the
  * query's time; also until fewer than queries_max of its group are admitted. Once admitted, a query
  * stays so until it is closed; a larger claim is then asked for as bytes are, without a queue, a
- * smaller one is made at once. What it answers is the query's status. Any thread, one at a time; a
+ * smaller one is made at once. For a larger one the query's own spillers may be called: its slots
+ * are the caller's, or left. What it answers is the query's status. Any thread, one at a time; a
  * cancellation point. Errors: MINIMUM_ABOVE_LIMIT (it could never be had), QUEUE_FULL,
  * QUEUE_TIMEOUT, CANCELLED, DEADLINE; the limits' statuses for a larger claim; NO_MEMORY, NO_SLOT.
  * `site`: static text. */
@@ -105,7 +106,7 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_slot_obtain(ration_slot *slo
  * the slot: who enters owns it, in whatever thread. A slot starts inside. Owner only. Cost: one
  * atomic operation each. */
 RATION_PUBLIC void ration_slot_leave(ration_slot *slot);
-/* Back inside; waits while another thread writes out. Owner only; a cancellation point then. */
+/* Back inside; waits while another thread writes out. Owner only. */
 RATION_PUBLIC void ration_slot_enter(ration_slot *slot);
 
 #ifdef __cplusplus

@@ -518,7 +518,7 @@ static ration_status copy_row(rn_operator *op, const rn_row **out_row)
 {
     const aggregate_args *args = op->node->args;
     aggregate_state *state = op->state;
-    char *row;
+    char *row = NULL;
     RN_TRY(room_for_row(op, &row));
     memcpy(row, state->merge.row, rn_row_bytes(state->merge.row));
     if (args->points) {
