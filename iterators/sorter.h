@@ -46,6 +46,7 @@ typedef struct rn_sorter {
     struct rn_sort_run *spare;      /* scratch for sorting a run */
     char *aside[RN_ROWS_SPARE_MAX]; /* scratch for its rows, as far as there is room for it */
     uint32_t aside_count;
+    uint32_t aside_share; /* for 1 byte of it, so many must be held: with less it is not worth it */
     struct rn_merge_node *tree;     /* of the runs in memory, the winner in front */
     uint32_t run_count;             /* in memory */
     uint32_t tree_capacity, leaves; /* of `tree`; runs in it */

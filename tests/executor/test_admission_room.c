@@ -85,6 +85,14 @@ START_TEST(test_admission_room__victim)
 }
 END_TEST
 
+static int64_t tell_nothing(void *state)
+{
+    (void)state;
+    return 0;
+}
+
+static const ration_spiller spiller = {NULL, tell_nothing, NULL};
+
 /* A claim protects: whoever has one and can spill is asked again rather than killed. */
 START_TEST(test_admission_room__claim_protects)
 {
@@ -92,6 +100,7 @@ START_TEST(test_admission_room__claim_protects)
     set_stage(&made);
     actor *a = enter_query(&made, 0), *hog = enter_query(&made, 0);
     EXPECT_CLAIM(hog, 50 * KIB, GRANTED);
+    ration_slot_register_spill(&hog->slot->hot, &spiller);
     hold(&made, hog, 1200 * KIB, 1200 * KIB);
     hog->asked_ns = 0; /* the system has not scheduled it for a while */
     EXPECT_ANSWER(a, 100 * KIB, WAIT);

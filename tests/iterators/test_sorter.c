@@ -149,6 +149,7 @@ START_TEST(test_sorter__orders_random_rows_by_every_type)
     static int64_t numbers[RN_BATCH_ROWS_MAX];
     static const uint64_t one_in[] = {0, 1, 2, 7, 40};
     uint64_t seed = sample_seed("sorter");
+    uint32_t arranged = 0;
     for (int round = 0; round < 60; round++) {
         static alone by;
         static rn_sorter sorter;
@@ -162,12 +163,15 @@ START_TEST(test_sorter__orders_random_rows_by_every_type)
             rn_sorter_open(&by.op, &schema, test.order, test.order_count, wanted, &sorter),
             RATION_OK);
         sorter.room_bytes = rn_random_below(&seed, 2) == 0 ? 1 : INT64_C(1) << 40;
+        sorter.aside_share *= (uint32_t)rn_random_below(&seed, 2);
         add_rows(&test, &by, &sorter, numbers, &seed, often);
+        arranged += sorter.aside_count > 0;
         check_output(&test, &by, &sorter, &seed, (uint32_t)RN_MIN(wanted, (int64_t)ROWS), often);
         rn_sorter_close(&sorter);
         sample_close(&test.made);
         alone_close(&by);
     }
+    ck_assert_uint_gt(arranged, 0);
 }
 END_TEST
 

@@ -8,6 +8,9 @@
 #define ROUNDS 150
 #define MAX_ROW_BYTES (256 * 1024)
 
+#define SPARE 8u
+_Static_assert(SPARE <= RN_ROWS_SPARE_MAX, "the most that may be given");
+
 /* One set of rows with the values that went in, to compare with. */
 typedef struct held_rows {
     rn_layout layout;
@@ -480,6 +483,79 @@ START_TEST(test_rows__refusals_at_every_limit_leave_no_trace)
 }
 END_TEST
 
+/* A random order of placed[0..count), and of the picks with them. */
+static void shuffle(uint64_t *seed, const rn_row **placed, uint16_t *picks, uint32_t count)
+{
+    for (uint32_t i = count; i > 1; i--) {
+        uint32_t other = (uint32_t)rn_random_below(seed, i);
+        const rn_row *row = placed[i - 1];
+        uint16_t pick = picks[i - 1];
+        placed[i - 1] = placed[other];
+        picks[i - 1] = picks[other];
+        placed[other] = row;
+        picks[other] = pick;
+    }
+}
+
+/* Older rows stay where they are, the newest lie in the order asked for, or all as before. */
+static void arrange_and_compare(fixture *fix, held_rows *held, const rn_batch *batch,
+                                uint64_t *seed, char *const *spare, uint32_t done[2])
+{
+    const rn_row *old[RN_BATCH_ROWS_MAX], *placed[RN_BATCH_ROWS_MAX], *order[RN_BATCH_ROWS_MAX];
+    const rn_row *walked[2 * RN_BATCH_ROWS_MAX];
+    uint16_t old_picks[RN_BATCH_ROWS_MAX], picks[RN_BATCH_ROWS_MAX];
+    uint32_t old_count = random_picks(seed, batch->rows, old_picks);
+    uint32_t count = random_picks(seed, batch->rows, picks);
+    append_within_bound(fix, held, batch, old_picks, old_count, old);
+    rn_rows_cursor from = rn_rows_end(&held->rows), cursor = {NULL, 0};
+    append_within_bound(fix, held, batch, picks, count, placed);
+    memcpy(order, placed, count * sizeof *order);
+    shuffle(seed, order, picks, count);
+    uint32_t given = RN_MIN(rn_rows_blocks(&held->rows, from), SPARE);
+    given -= rn_random_below(seed, 4) == 0 && given > 0;
+    bool arranged = rn_rows_arrange(&held->rows, from, order, count, spare, given);
+    done[arranged] += count > 0;
+    check_rows(&held->rows);
+    uint32_t total = rn_rows_next(&held->rows, &cursor, walked, RN_COUNT(walked));
+    ck_assert_uint_eq(total, old_count + count);
+    ck_assert(memcmp(walked, old, old_count * sizeof *old) == 0);
+    ck_assert(memcmp(walked + old_count, arranged ? order : placed, count * sizeof *order) == 0);
+    compare_with_batch(fix, held, batch, old_picks, old_count, old);
+    if (arranged) {
+        compare_with_batch(fix, held, batch, picks, count, order);
+    }
+}
+
+START_TEST(test_rows__the_newest_can_be_put_into_another_order)
+{
+    static sample made;
+    static held_rows held;
+    uint64_t seed = sample_seed("arrange");
+    uint32_t done[2] = {0, 0};
+    char *spare[SPARE];
+    for (uint32_t i = 0; i < SPARE; i++) {
+        spare[i] = rn_heap_allocate(RN_ROWS_SPARE_BYTES);
+        ck_assert_ptr_nonnull(spare[i]);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        fixture fix;
+        fixture_open(&fix, INT64_MAX);
+        make_held(&held, &fix, &seed, round % 2 == 1);
+        sample_open(&made, &seed, held.types, held.batch_columns,
+                    1 + (uint32_t)rn_random_below(&seed, RN_BATCH_ROWS_MAX));
+        arrange_and_compare(&fix, &held, &made.batch, &seed, spare, done);
+        sample_close(&made);
+        rn_rows_close(&held.rows);
+        fixture_close(&fix);
+    }
+    ck_assert_uint_gt(done[0], 0);
+    ck_assert_uint_gt(done[1], ROUNDS / 3);
+    for (uint32_t i = 0; i < SPARE; i++) {
+        rn_heap_free(spare[i], RN_ROWS_SPARE_BYTES);
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -492,6 +568,7 @@ int main(void)
         test_rows__move_and_reset,
         test_rows__blocks_can_be_taken_out,
         test_rows__links_can_be_patched,
+        test_rows__the_newest_can_be_put_into_another_order,
         test_rows__refusals_at_every_limit_leave_no_trace,
     };
     return support_run("rows", tests, RN_COUNT(tests));
