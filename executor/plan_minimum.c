@@ -5,8 +5,9 @@
  * Every operator is open from the start until it has given its last row, then it holds nothing. One
  * that needs rows before it can give any (filling_bytes) pulls its inputs to their end first, the
  * last input before the one in front of it; so what its inputs hold and what it holds while it
- * emits are not needed together. An operator that waits for its turn is counted with what it needs
- * while it fills, or emits, whichever is less: that is as little as it may have drawn by opening.
+ * emits are not needed together. One that needs none (union) pulls its inputs in their order. An
+ * operator that waits for its turn is counted with what it needs while it fills, or emits, whichever
+ * is less: that is as little as it may have drawn by opening.
  *
  *     peak(op)  = the larger of filling + peak(inputs)       while it fills
  *                            and emitting + peak(inputs not read yet)
@@ -34,9 +35,11 @@ static needs count_needs(const rn_plan_node *node, const rn_sizes *sizes, const 
 {
     rn_minimum own = minimum_of(node, sizes);
     needs found = {own.emitting_bytes, 0};
-    for (uint32_t i = 0; i < node->input_count; i++) { /* inputs[0] is read last */
+    bool fills = own.filling_bytes > 0;
+    for (uint32_t before = 0; before < node->input_count; before++) { /* what is read last first */
+        uint32_t i = fills ? before : node->input_count - 1 - before;
         const needs *input = &all[node->inputs[i]->number];
-        bool while_filling = own.filling_bytes > 0 && (i > 0 || node->input_count == 1);
+        bool while_filling = fills && (i > 0 || node->input_count == 1);
         int64_t held = while_filling ? own.filling_bytes : own.emitting_bytes;
         int64_t together = rn_add(rn_add(held, found.waiting), input->peak);
         found.peak = RN_MAX(found.peak, together);

@@ -82,6 +82,10 @@ RATION_NODISCARD ration_status rn_join_side_open(rn_operator *op, const rn_type 
 /* What that allocates of the operator's context; rn_groups_shards_bytes come on top. */
 void rn_join_side_open_draft(rn_draft *draft, const rn_sizes *sizes);
 
+/* Merges runs of either side where there is no room for more: before a side may take rows. Settles.
+ */
+RATION_NODISCARD ration_status rn_join_narrow(rn_operator *op);
+
 #define RN_JOIN_PART_BYTES ((int64_t)(4 * RN_BLOCK_BYTES)) /* taken in at a time */
 
 /* Holds rows picks[0..count) of the batch, part by part. Settles: what was found in either side may

@@ -18,20 +18,13 @@
 #include "iterators/join.h"
 #include "iterators/keys.h"
 
-/* Before a side may take more: there must be room for its runs. */
-static ration_status narrow_side(rn_join_side *side)
-{
-    return side->opened && rn_runs_full(&side->runs) ? rn_runs_narrow(&side->runs, RN_RUNS_MAX / 2)
-                                                     : RATION_OK;
-}
-
 ration_status rn_join_build(rn_operator *op)
 {
     rn_join_state *state = op->state;
     rn_join_side *side = &state->build;
     for (;;) {
         const rn_batch *input;
-        RN_TRY(narrow_side(side));
+        RN_TRY(rn_join_narrow(op));
         RN_TRY(rn_next(op, op->inputs[1], &input));
         if (input->rows == 0) {
             return RATION_OK;
@@ -135,8 +128,7 @@ static ration_status pull_probe(rn_operator *op)
     rn_join_side *side = &state->probe;
     rn_groups *groups = &state->build.groups;
     uint32_t present;
-    RN_TRY(narrow_side(&state->build));
-    RN_TRY(narrow_side(side));
+    RN_TRY(rn_join_narrow(op));
     RN_TRY(rn_next(op, op->inputs[0], &state->input));
     state->at = 0;
     state->count = state->input->rows;

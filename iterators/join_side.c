@@ -152,12 +152,26 @@ static ration_status take_part(rn_operator *op, rn_join_side *side, const uint16
     return status == RATION_OK ? RATION_OK : rn_append_failed(op, status);
 }
 
+static ration_status narrow_side(rn_join_side *side)
+{
+    return side->opened && rn_runs_full(&side->runs) ? rn_runs_narrow(&side->runs, RN_RUNS_MAX / 2)
+                                                     : RATION_OK;
+}
+
+ration_status rn_join_narrow(rn_operator *op)
+{
+    rn_join_state *state = op->state;
+    RN_TRY(narrow_side(&state->build));
+    return narrow_side(&state->probe);
+}
+
 ration_status rn_join_side_take(rn_operator *op, rn_join_side *side, const uint16_t *picks,
                                 uint32_t count, const rn_row **room)
 {
     uint32_t part = count;
     for (uint32_t start = 0; start < count;) {
         bool done;
+        RN_TRY(rn_join_narrow(op)); /* of one batch many parts may be written out */
         part = RN_MIN(part, count - start);
         RN_TRY(take_part(op, side, picks + start, part, room, &done));
         start += done ? part : 0;

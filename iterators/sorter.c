@@ -260,7 +260,9 @@ static ration_status add_aside(rn_sorter *sorter, uint32_t blocks)
 
 int64_t rn_sorter_aside_bytes(const rn_sorter *sorter)
 {
-    return sorter->aside_count * rn_context_bound_one(sorter->context, RN_ROWS_SPARE_BYTES);
+    return sorter->aside_count == 0 /* perhaps not open */
+               ? 0
+               : sorter->aside_count * rn_context_bound_one(sorter->context, RN_ROWS_SPARE_BYTES);
 }
 
 void rn_sorter_clear_aside(rn_sorter *sorter)

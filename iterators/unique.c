@@ -197,6 +197,20 @@ ration_status rn_unique_spill(rn_unique *unique, int64_t want_bytes)
 
 /* ------------------------------------------------------------------------------------- draining */
 
+/* Writes out what is in memory when there are not buffers besides: while a consumer has a batch in
+ * hand it could not be given to him. */
+static ration_status make_way(rn_unique *unique, const rn_merge_memory *memory)
+{
+    int64_t granted, bound = rn_merge_bound(&unique->runs, UINT64_MAX, memory);
+    RN_TRY(rn_settle_between(unique->op, 0, bound, &granted));
+    if (granted >= bound || unique->groups.count == 0 || !rn_runs_room(&unique->runs)) {
+        return RATION_OK;
+    }
+    RN_TRY(write_shards(unique, unique->spilled));
+    forget_shards(unique, unique->spilled);
+    return RATION_OK;
+}
+
 ration_status rn_unique_finish(rn_unique *unique)
 {
     rn_operator *op = unique->op;
@@ -215,7 +229,9 @@ ration_status rn_unique_finish(rn_unique *unique)
     rn_groups_source_set(&unique->source, &unique->groups, unique->spilled);
     rn_merge_memory memory = {
         .next = rn_groups_source_next, .state = &unique->source, .widest_bytes = (int64_t)widest};
-    RN_TRY(rn_merge_start(&unique->merge, &unique->runs, UINT64_MAX, &memory));
+    RN_TRY(make_way(unique, &memory));
+    RN_TRY(rn_merge_start(&unique->merge, &unique->runs, UINT64_MAX,
+                          unique->groups.count > 0 ? &memory : NULL));
     unique->draining = true;
     unique->merging = true;
     return RATION_OK;

@@ -172,7 +172,7 @@ void rn_extents_release(rn_spill_file *file, rn_extents *chain)
     rn_assert(chain->bytes <= file->live_bytes);
     file->live_bytes -= chain->bytes;
     rn_spill_quota_release(file->quota, chain->bytes);
-    if (file->error.status != RATION_OK) {
+    if (file->error.status != RATION_OK || rn_spill_file_is_inherited(file)) {
         *chain = (rn_extents){0}; /* nothing will be written any more */
         return;
     }

@@ -13,9 +13,11 @@
  *
  * 1. live_bytes = sum of the chains' bytes = what the file takes of its quotas.
  * 2. After the first failure nothing is written or read any more; giving back still works.
- * 3. What is refused by a quota or the floor was not written in part. */
+ * 3. What is refused by a quota or the floor was not written in part.
+ * 4. The child of a fork has the same file: it may read and close, and changes nothing of it. */
 #include <errno.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/heap.h"
 #include "base/text.h"
@@ -48,6 +50,11 @@ ration_status rn_spill_file_fail_call(rn_spill_file *file, const char *what, int
     ration_status status = rn_spill_cause(code, &hint);
     return rn_spill_file_fail(file, status, hint, "spilling to %s: %s: %s", file->volume->directory,
                               what, strerror(code));
+}
+
+bool rn_spill_file_is_inherited(const rn_spill_file *file)
+{
+    return file->descriptor >= 0 && file->process != getpid();
 }
 
 ration_status rn_spill_file_status(const rn_spill_file *file)
@@ -159,6 +166,7 @@ static ration_status open_descriptor(rn_spill_file *file)
     if (status != RATION_OK) {
         return status;
     }
+    file->process = getpid();
     file->length_max = INT64_MAX;
     if (getrlimit(RLIMIT_FSIZE, &length) == 0 && length.rlim_cur < (rlim_t)INT64_MAX) {
         file->length_max = (int64_t)length.rlim_cur;
@@ -216,6 +224,12 @@ ration_status rn_extents_append(rn_spill_file *file, rn_extents *chain, const st
     rn_assert(bytes > 0 && bytes % RN_SPILL_PAGE == 0);
     if (file->error.status != RATION_OK) {
         return file->error.status;
+    }
+    if (rn_spill_file_is_inherited(file)) {
+        return rn_spill_file_fail(file, RATION_SPILL_IO, "open the query in the child",
+                                  "spilling to %s: the file is that of the process that forked "
+                                  "this one",
+                                  file->volume->directory);
     }
     const rn_spill_quota *refusing = rn_spill_quota_charge(file->quota, bytes);
     if (refusing != NULL) {

@@ -37,6 +37,7 @@ struct rn_spill_file {
     uint64_t query;
     uint64_t identity;   /* in the tag of every block: no other file has it */
     int descriptor;      /* -1 = nothing written yet */
+    int64_t process;     /* pid of whoever wrote first */
     uint32_t runs;       /* ever begun */
     uint32_t extents;    /* ever used: the file's length */
     uint32_t leaf_count; /* of the table's leaves */
@@ -51,6 +52,9 @@ struct rn_spill_file {
     int64_t length_max;         /* RLIMIT_FSIZE: beyond it a signal comes */
     ration_error error;         /* the first failure; its status is RATION_OK while there is none */
 };
+
+/* Is this a child of the process that has written to it? */
+bool rn_spill_file_is_inherited(const rn_spill_file *file);
 
 /* Evaluates what the table says of itself; writes the first that does not hold into `text`. */
 bool rn_spill_file_check(const rn_spill_file *file, char *text, size_t capacity);

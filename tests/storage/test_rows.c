@@ -2,6 +2,7 @@
  *
  * Rows: what goes in comes out, through nulls, selections, strings and lists; bounds are exact;
  * failures leave no trace. */
+#include "base/heap.h"
 #include "storage/rows.h"
 #include "tests/storage/fixture.h"
 

@@ -249,6 +249,58 @@ START_TEST(test_spill__a_killed_process_leaves_nothing)
 }
 END_TEST
 
+static void must_read(rn_spill_file *file, const rn_run *run)
+{
+    char *buffer = buffer_of(run->largest_bytes);
+    rn_run_reader reader;
+    const char *bytes;
+    size_t length = 1;
+    rn_run_start(&reader, file, run, buffer);
+    for (int64_t blocks = 0; length != 0; blocks++) {
+        ck_assert_int_eq(rn_run_next(&reader, &bytes, &length), RATION_OK);
+        ck_assert_int_eq(length == 0, blocks == run->blocks);
+    }
+    free(buffer);
+}
+
+/* Exits with 0 if it was not let. */
+static void change_as_child(spill_world *world, rn_run *runs, bool writes)
+{
+    rn_run more;
+    ration_status status = writes ? write_blocks(world->file, 1, &more) : RATION_SPILL_IO;
+    for (int i = 0; i < 2; i++) {
+        rn_run_release(world->file, &runs[i]);
+    }
+    rn_spill_file_close(world->file);
+    _exit(status == RATION_SPILL_IO ? 0 : 1);
+}
+
+/* What the child of a fork writes, gives back and closes is still the parent's. */
+START_TEST(test_spill__child_of_a_fork_changes_nothing)
+{
+    spill_world world;
+    rn_run runs[2];
+    spill_world_open(&world);
+    must_write(&world, 1100, &runs[0]); /* more than is kept of what nobody needs */
+    must_write(&world, 1, &runs[1]);
+    for (int writes = 0; writes < 2; writes++) {
+        pid_t child = fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0) {
+            change_as_child(&world, runs, writes != 0);
+        }
+        int status = 1;
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_int_eq(status, 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        must_read(world.file, &runs[i]);
+        rn_run_release(world.file, &runs[i]);
+    }
+    spill_world_close(&world);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -260,6 +312,7 @@ int main(void)
         test_spill__looks_for_its_directory_again,
         test_spill__files_are_private,
         test_spill__a_killed_process_leaves_nothing,
+        test_spill__child_of_a_fork_changes_nothing,
     };
     return support_run("spill", tests, RN_COUNT(tests));
 }
