@@ -10,7 +10,7 @@
  * 100 ms is no victim for it.
  *
  * A query that wants a larger claim counts with it (claiming_bytes), so that others are asked to
- * make room for it; one that waits for its turn counts not at all.
+ * make room for it; one that waits for its turn counts not at all, until its claim is granted.
  *
  * Bounds: O(pools x depth). */
 #include "executor/share.h"
@@ -29,10 +29,17 @@ static bool is_fixed(const ration_pool *pool)
     return fixed;
 }
 
+/* It would have it, or has been granted it and not taken it yet. */
+static int64_t count_claiming(const ration_query *query)
+{
+    int64_t granted = query->waits_turn ? rn_ticket_promised(query->entry) : 0;
+    return RN_MAX(query->claiming_bytes, granted);
+}
+
 static int64_t count_claims(const ration_pool *pool)
 {
     const ration_query *query = rn_pool_query(pool);
-    int64_t below = query == NULL ? 0 : query->claiming_bytes;
+    int64_t below = query == NULL ? 0 : count_claiming(query);
     for (ration_pool *at = rn_pool_child(pool); at != NULL; at = rn_pool_sibling(at)) {
         below = rn_add(below, count_claims(at));
     }

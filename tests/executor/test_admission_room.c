@@ -122,6 +122,25 @@ START_TEST(test_admission_room__claim_protects)
 }
 END_TEST
 
+/* Its claim is there, and it has not come yet to take it: that is no more than its share. */
+START_TEST(test_admission_room__granted_claim_is_no_victim)
+{
+    stage made;
+    set_stage(&made);
+    actor *hog = enter_query(&made, 0), *a = enter_query(&made, 0), *b = enter_query(&made, 0);
+    hold(&made, hog, 1200 * KIB, 1200 * KIB);
+    EXPECT_CLAIM(a, 500 * KIB, WAIT);
+    give(&made, hog, 500 * KIB);
+    ck_assert(is_woken(a));
+    rn_ask_can_spill(hog->slot, 0);
+    EXPECT_ANSWER(b, 100 * KIB, WAIT);
+    ck_assert_int_eq(ration_query_status(a->query), RATION_OK);
+    ck_assert_int_eq(ration_query_status(hog->query), RATION_VICTIM);
+    EXPECT_CLAIM(a, 500 * KIB, GRANTED);
+    clear_stage(&made);
+}
+END_TEST
+
 /* Unscheduled for 100 ms is no reason to be killed for somebody who is within half. */
 START_TEST(test_admission_room__within_its_share_is_no_victim)
 {
@@ -202,6 +221,7 @@ int main(void)
         test_admission_room__is_not_starved,
         test_admission_room__victim,
         test_admission_room__claim_protects,
+        test_admission_room__granted_claim_is_no_victim,
         test_admission_room__within_its_share_is_no_victim,
         test_admission_room__lower_priority_gives_first,
         test_admission_room__claim_survives_a_cut,

@@ -270,6 +270,26 @@ START_TEST(test_shared__a_process_that_dies_is_forgotten)
 }
 END_TEST
 
+/* A claim that a query of another process leaves no room for waits for that to end. */
+START_TEST(test_shared__claim_waits_for_another_process)
+{
+    stage *here = stage_open();
+    ration_governor *governor = open_at(here, LIMIT);
+    ration_slot *slot;
+    ration_query *query = open_query(governor, "living", &slot);
+    pid_t child = start_process(die_holding, here, 0);
+    await(&here->ready);
+    ck_assert_int_eq(ration_query_try_claim(query, 2 * MIB, "plan").answer, RATION_WAIT);
+    ck_assert_int_eq(sem_post(&here->go[0]), 0);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    ck_assert_int_eq(ration_query_claim(query, 2 * MIB, "plan"), RATION_OK);
+    ration_query_close(query);
+    ck_assert_int_eq(read_root(governor).granted_bytes, 0);
+    ration_governor_close(governor);
+    stage_close(here);
+}
+END_TEST
+
 static void open_at_once(stage *here, int index)
 {
     need(sem_post(&here->ready) == 0);
@@ -453,6 +473,7 @@ int main(void)
         test_shared__limits_are_of_who_is_alone,
         test_shared__a_refusal_names_the_query_of_another_process,
         test_shared__a_process_that_dies_is_forgotten,
+        test_shared__claim_waits_for_another_process,
         test_shared__many_may_be_first,
         test_shared__contexts_take_blocks_and_keep_none,
         test_shared__the_child_of_a_fork_opens_its_own,

@@ -153,9 +153,10 @@ static void build(rn_test_world *world, const char *steps, const rn_operator_cla
                   built_plan *built)
 {
     static const rn_parameters none = {0, NULL};
-    char text[2000];
+    static char text[65536];
     ration_error error;
-    snprintf(text, sizeof text, "pipeline:\n%s", steps);
+    int length = snprintf(text, sizeof text, "pipeline:\n%s", steps);
+    ck_assert(length > 0 && (size_t)length < sizeof text);
     support_ok(rn_plan_file_parse("plan.yaml", text, strlen(text), &built->file, &error), &error);
     support_ok(
         rn_plan_build(&built->file, NULL, &none, world->graph, classes, &built->plan, &error),
@@ -324,9 +325,96 @@ START_TEST(test_minimum__is_enough_and_needed)
 }
 END_TEST
 
+/* ---- several operators, and batches that are more than they look */
+
+/* Fails when the plan does not pass with its minimum and the rows it has without a limit. */
+static void expect_enough(rn_test_world *world, const char *steps)
+{
+    built_plan built;
+    build(world, steps, rn_operator_classes(), &built);
+    run_sum wanted = run_plan(world, built.plan, 0);
+    ck_assert_int_eq(wanted.status, RATION_OK);
+    ck_assert_msg(passes(world, built.plan, published_bytes(world, built.plan), &wanted),
+                  "not enough: %.200s", steps);
+    forget(&built);
+}
+
+#define MANY                                                                                       \
+    "- range: { rows: 40000, columns: { k: { random: int64, min: 0, max: 30000 }, i: sequence, "   \
+    "s: { random: string, width: 30, distinct: 5 } } }\n"
+
+/* Who is below gives while who is above fills: what it has taken besides is not in its way. */
+START_TEST(test_minimum__is_enough_for_several)
+{
+    rn_test_world world;
+    open_world(&world);
+    expect_enough(&world, MANY "- distinct: all\n- collect: all\n");
+    expect_enough(&world, MANY "- distinct: [k, i]\n- sort: [k desc, i]\n");
+    expect_enough(&world, MANY "- distinct: all\n- aggregate: { by: [s, k], compute: "
+                               "{ n: \"count(distinct i)\", c: collect(i) } }\n");
+    /* the second input waits while the first gives */
+    expect_enough(&world, MANY "- sort: [k]\n- union: { with: [ [ " /* .. */
+                               "{ range: { rows: 9, columns: { a: sequence, b: sequence, "
+                               "t: { random: string, width: 3 } } } }, { sort: [a] } ] ] }\n");
+    rn_test_close(&world);
+}
+END_TEST
+
+/* All rows of a batch may have one and the same long string: it is held once in it, but by who holds
+ * rows as often as there are rows. Of one batch more runs are written out than can be kept. */
+START_TEST(test_minimum__is_enough_for_shared_strings)
+{
+    static const char *const ends[] = {
+        "- sort: [k, i]\n",
+        "- topk: { rows: 2000, by: [k, i] }\n",
+        "- distinct: all\n",
+        "- aggregate: { by: [s, i], compute: { n: \"count(distinct k)\" } }\n",
+        "- collect: all\n",
+        "- join: { with: [ { range: { rows: 2500, columns: { j: sequence } } } ], on: { i: j } }\n",
+    };
+    static char steps[32768], letters[10001];
+    rn_test_world world;
+    memset(letters, 'x', sizeof letters - 1);
+    open_world(&world);
+    for (size_t i = 0; i < RN_COUNT(ends); i++) {
+        snprintf(steps, sizeof steps,
+                 "- range: { rows: 2500, columns: { i: sequence, k: { random: int64, min: 0, "
+                 "max: 9999 } } }\n- project: { i: i, k: k, s: \"'%s'\" }\n%s",
+                 letters, ends[i]);
+        expect_enough(&world, steps);
+    }
+    snprintf(steps, sizeof steps,
+             "- range: { rows: 2500, columns: { j: sequence } }\n"
+             "- join: { with: [ { range: { rows: 2500, columns: { i: sequence } } }, "
+             "{ project: { i: i, s: \"'%s'\" } } ], on: { j: i } }\n",
+             letters);
+    expect_enough(&world, steps);
+    rn_test_close(&world);
+}
+END_TEST
+
+/* A list that does not fit is refused: not read again and again. */
+START_TEST(test_minimum__does_not_hold_for_states)
+{
+    rn_test_world world;
+    built_plan built;
+    open_world(&world);
+    build(&world,
+          "- range: { rows: 60000, columns: { s: { random: string, width: 30, distinct: 5 } } }\n"
+          "- aggregate: { by: [s], compute: { c: collect(s) } }\n",
+          rn_operator_classes(), &built);
+    run_sum refused = run_plan(&world, built.plan, published_bytes(&world, built.plan));
+    ck_assert_int_eq(refused.status, RATION_QUERY_LIMIT);
+    forget(&built);
+    rn_test_close(&world);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
-    const TTest *const tests[] = {test_minimum__is_enough_and_needed};
+    const TTest *const tests[] = {
+        test_minimum__is_enough_and_needed, test_minimum__is_enough_for_several,
+        test_minimum__is_enough_for_shared_strings, test_minimum__does_not_hold_for_states};
     writing = argc > 1 && strcmp(argv[1], "--write") == 0;
     return support_run("minimum", tests, RN_COUNT(tests));
 }

@@ -171,7 +171,9 @@ START_TEST(test_sorter__orders_random_rows_by_every_type)
         sample_close(&test.made);
         alone_close(&by);
     }
+#ifndef RATION_HARD /* where everything is spilled before a run is full */
     ck_assert_uint_gt(arranged, 0);
+#endif
 }
 END_TEST
 

@@ -168,7 +168,7 @@ static void look_at_refusal(sim_query *asker, const rn_slot *slot, int64_t bytes
              "%s is refused %lld bytes, though with them it has %lld and its share is %lld",
              asker->name, (long long)bytes, (long long)(held + bytes),
              (long long)asker->query->pool->share);
-    if (count_claims(asker, no->pool) + bytes > no->limit_bytes) {
+    if (asker->cut_off || count_claims(asker, no->pool) + bytes > no->limit_bytes) {
         return;
     }
     for (uint32_t i = 0; i < sim_the.query_count; i++) {
