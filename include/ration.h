@@ -331,7 +331,9 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_set_limit(ration_go
 /* Gives pages back to the system that nobody has used for `retain_ms`. Call it every 100 ms or so,
  * from any thread: then they are gone 100 ms after that time at the latest. Without it they go by
  * and by, as queries take and give back blocks, and when somebody needs the bytes. Cost: a lock;
- * with something to give back, up to 1 MiB of it at a time under the governor's. */
+ * with something to give back, up to 1 MiB of it at a time under the governor's. It also writes out
+ * for queries that were asked to give and that nobody is inside of (ration_ask.h): hosts that wait
+ * by other means than ration_slot_wait need it for that. */
 RATION_PUBLIC void ration_governor_tick(ration_governor *governor);
 /* The pools everybody has; owned by the governor. */
 RATION_PUBLIC ration_pool *ration_governor_root(ration_governor *governor);

@@ -25,6 +25,8 @@
  * Rejected: Grace partitions on disk, again and again until one fits. That needs a buffer for each
  * partition, a bound on its depth, and a way out for a key that no partition can hold. */
 #include "iterators/join.h"
+
+#include "executor/execution.h"
 #include "iterators/registry.h"
 
 /* ----------------------------------------------------------------------------------------- open */
@@ -231,11 +233,30 @@ static ration_status give_owed(rn_operator *op)
     return join_spill(op, owed_bytes);
 }
 
+/* A batch that refers to rows held cannot be followed by a spill: so what operators above count on
+ * of their minimums must be free besides, or it is written out first. */
+static ration_status make_way(rn_operator *op)
+{
+    const rn_join_state *state = op->state;
+    int64_t granted, unspent = rn_execution_unspent(op->worker->execution);
+    bool lends = state->build.groups.layout.has_variable && rn_join_gives_columns(op->node->args);
+    if (!lends || unspent == 0 || state->started) {
+        return RATION_OK;
+    }
+    RN_TRY(rn_settle_between(op, 0, RN_BLOCK_BYTES, &granted));
+    if (granted == RN_BLOCK_BYTES || join_spillable(op).now_bytes == 0) {
+        return RATION_OK;
+    }
+    op->spills += 1;
+    return join_spill(op, rn_add(unspent, RN_BLOCK_BYTES));
+}
+
 static ration_status probe_next(rn_operator *op)
 {
     const rn_join_args *args = op->node->args;
     rn_join_state *state = op->state;
     uint32_t rows;
+    RN_TRY(make_way(op));
     RN_TRY(rn_join_probe(op, &rows));
     op->batch.rows = rows;
     if (rows == 0) {

@@ -294,6 +294,8 @@ static int open_without_name(const rn_spill_volume *volume)
 ration_status rn_spill_volume_descriptor(rn_spill_volume *volume, int *out_descriptor,
                                          ration_error *error)
 {
+    int cancellation; /* opening is a cancellation point, and others need the lock */
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);
     pthread_mutex_lock(&volume->lock);
     ration_status status = open_directory(volume, error);
     if (status == RATION_OK) {
@@ -307,6 +309,7 @@ ration_status rn_spill_volume_descriptor(rn_spill_volume *volume, int *out_descr
         }
     }
     pthread_mutex_unlock(&volume->lock);
+    (void)pthread_setcancelstate(cancellation, NULL);
     return status;
 }
 
