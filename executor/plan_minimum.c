@@ -6,8 +6,8 @@
  * that needs rows before it can give any (filling_bytes) pulls its inputs to their end first, the
  * last input before the one in front of it; so what its inputs hold and what it holds while it
  * emits are not needed together. One that needs none (union) pulls its inputs in their order. An
- * operator that waits for its turn is counted with what it needs while it fills, or emits, whichever
- * is less: that is as little as it may have drawn by opening.
+ * operator that waits for its turn is counted with what it needs while it fills, or emits,
+ * whichever is less: that is as little as it may have drawn by opening.
  *
  *     peak(op)  = the larger of filling + peak(inputs)       while it fills
  *                            and emitting + peak(inputs not read yet)

@@ -83,9 +83,9 @@ int64_t rn_collect_bound(rn_accumulator *accumulator, const rn_intake *intake,
         }
     }
     for (uint32_t s = 0; s < RN_GROUP_SHARDS; s++) {
-        bytes += wanted[s].bytes == 0 ? 0
-                                      : rn_context_bound(accumulator->values[s], wanted[s].bytes,
-                                                         wanted[s].largest);
+        bytes += wanted[s].bytes == 0
+                     ? 0
+                     : rn_context_bound(accumulator->values[s], wanted[s].bytes, wanted[s].largest);
     }
     return bytes;
 }

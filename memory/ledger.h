@@ -74,13 +74,13 @@ typedef struct rn_ticket {
 /* The whole slot; the public struct is its first member. */
 typedef struct rn_slot {
     ration_slot hot;
-    rn_link pool;                  /* that it charges */
-    rn_link next;                  /* slots of the pool; under the lock */
-    void *owner;                   /* the query, for executor/; unknown here */
-    int64_t thread;                /* that is attached; 0 = nobody. For executor/ */
+    rn_link pool;                         /* that it charges */
+    rn_link next;                         /* slots of the pool; under the lock */
+    void *owner;                          /* the query, for executor/; unknown here */
+    int64_t thread;                       /* that is attached; 0 = nobody. For executor/ */
     const struct ration_spiller *spiller; /* NULL = none; written under the lock. For executor/ */
-    int64_t spillable_bytes;       /* owner writes: last told of. For executor/ */
-    int64_t run;                   /* who is inside; atomic. For executor/ */
+    int64_t spillable_bytes;              /* owner writes: last told of. For executor/ */
+    int64_t run;                          /* who is inside; atomic. For executor/ */
     bool patient;           /* owner only: a no is not the last word; executor/ask.c goes on */
     int64_t refused_bytes;  /* owner only: would be held, when a patient slot was last told no .. */
     int64_t recalled_bytes; /* owner only: .. and what was brought home .. */

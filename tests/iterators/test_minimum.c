@@ -360,8 +360,9 @@ START_TEST(test_minimum__is_enough_for_several)
 }
 END_TEST
 
-/* All rows of a batch may have one and the same long string: it is held once in it, but by who holds
- * rows as often as there are rows. Of one batch more runs are written out than can be kept. */
+/* All rows of a batch may have one and the same long string: it is held once in it, but by who
+ * holds rows as often as there are rows. Of one batch more runs are written out than can be kept.
+ */
 START_TEST(test_minimum__is_enough_for_shared_strings)
 {
     static const char *const ends[] = {

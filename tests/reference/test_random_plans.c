@@ -228,8 +228,7 @@ START_TEST(test_random_plans__agree_with_naive_evaluator)
     }
     printf("%llu plans: %llu with rows, %llu errors; %llu passed over\n",
            (unsigned long long)count.plans, (unsigned long long)count.with_rows,
-           (unsigned long long)count.errors,
-           (unsigned long long)count.passed_over);
+           (unsigned long long)count.errors, (unsigned long long)count.passed_over);
     ck_assert_int_eq(rn_heap_bytes(), heap_bytes);
     if (wanted >= 2000) { /* else nothing was tried that deserves the name */
         ck_assert_uint_gt(count.with_rows, count.plans / 3);
