@@ -204,7 +204,7 @@ int main(void)
     tcase_add_loop_test(races, test_queue__nobody_is_lost, 0, RN_COUNT(sizes));
     tcase_add_loop_test(races, test_queue__some_leave_early, 0, RN_COUNT(sizes));
     tcase_add_loop_test(races, test_queue__givers_come_and_go, 0, RN_COUNT(sizes));
-    tcase_set_timeout(races, 120);
+    tcase_set_timeout(races, 600);
     Suite *suite = suite_create("memory/queue threads");
     suite_add_tcase(suite, races);
     return run_suite(suite);
