@@ -66,8 +66,9 @@ LIBRARY := $(PRODUCTS_IN)/libration.a
 SHARED := $(PRODUCTS_IN)/libration.so.$(VERSION)
 PROGRAM := $(PRODUCTS_IN)/ration
 
-FLOORS := base memory config storage executor iterators
-LIBRARY_SOURCES := $(foreach floor,$(FLOORS),$(sort $(wildcard $(floor)/*.c)))
+FLOORS := base memory memory/machine config storage executor iterators
+LIBRARY_SOURCES := $(foreach floor,$(FLOORS),$(sort $(wildcard $(floor)/*.c))) \
+                   $(sort $(wildcard adapters/*.c))
 CLI_SOURCES := $(sort $(wildcard cli/*.c))
 TEST_SOURCES := $(sort $(wildcard tests/*/test_*.c))
 # What all tests share, and what those of one folder share.
@@ -81,9 +82,9 @@ FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 SHELL_TESTS := $(sort $(wildcard tests/*/test_*.sh))
 SOURCES := $(LIBRARY_SOURCES) $(CLI_SOURCES) $(TEST_SOURCES) $(SUPPORT_SOURCES) $(HELPER_SOURCES) \
            $(EXAMPLE_SOURCES) $(BENCH_SOURCES) $(BENCH_PART_SOURCES)
-HEADERS := $(sort $(wildcard */*.h tests/*/*.h))
+HEADERS := $(sort $(wildcard */*.h memory/machine/*.h tests/*/*.h))
 # tests/points: compiled with what they test once more, so that threads can be held inside of it.
-POINTS_SOURCES := $(sort $(wildcard tests/points/*.c base/*.c memory/*.c))
+POINTS_SOURCES := $(sort $(wildcard tests/points/*.c base/*.c memory/*.c memory/machine/*.c))
 
 object = $(patsubst %.c,$(OBJECTS_IN)/%.o,$(1))
 program = $(patsubst %.c,$(OBJECTS_IN)/%,$(1))

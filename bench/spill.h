@@ -15,7 +15,7 @@
 #include "base/hash.h"
 #include "base/heap.h"
 #include "executor/plan.h"
-#include "memory/probe.h"
+#include "memory/machine/probe.h"
 
 #define SPILL_MIB (INT64_C(1) << 20)
 #define SPILL_UNLIMITED (INT64_C(1) << 40)

@@ -103,6 +103,7 @@ static void put_key_value(rn_text *text, const rn_limits_key *key, const void *v
     case RN_LIMITS_BOOL:
         rn_text_put(text, value != 0 ? "true" : "false");
         break;
+    case RN_LIMITS_CHOICE:
     case RN_LIMITS_COUNT:
         rn_text_format(text, "%lld", (long long)value);
         break;

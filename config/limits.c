@@ -36,14 +36,33 @@ static const rn_limits_key keys[] = {
      "that becomes "
      "the limit when limit_bytes is 0.",
      NULL},
+    {"limit_base", RN_LIMITS_CHOICE, FIELD(limit_base), RATION_BASE_AVAILABLE, RATION_BASE_TOTAL,
+     RATION_BASE_AVAILABLE,
+     "What limit_ratio is a part of. available: what is free now, with what queries hold of it, "
+     "and it follows. total: the machine's memory, or the smallest limit set for the process.",
+     "available total"},
+    {"limit_floor_bytes", RN_LIMITS_BYTES, FIELD(limit_floor_bytes), 0, BYTES_MAX, 16 * MIB,
+     "A derived limit below it is refused at the start, and not followed later.", NULL},
+    {"limit_ceiling_bytes", RN_LIMITS_BYTES, FIELD(limit_ceiling_bytes), 0, BYTES_MAX, 0,
+     "A derived limit never grows above it. 0 sets no ceiling.", NULL},
     {"untracked_reserved_memory_mb", RN_LIMITS_MIB, FIELD(untracked_reserved_bytes), 0, BYTES_MAX,
      50 * MIB,
      "Taken off the derived limit for what is not charged: code, stacks, libraries of the host.",
      NULL},
-    {"enable_system_monitor", RN_LIMITS_BOOL, FIELD(enable_system_monitor), 0, 1, 0,
-     "For following the available memory while running. Read and validated; nothing acts on it "
-     "yet.",
+    {"enable_system_monitor", RN_LIMITS_BOOL, FIELD(enable_system_monitor), 0, 1, 1,
+     "The limit follows the machine while running. A given limit_bytes is then lowered when the "
+     "machine has less.",
      NULL},
+    {"monitor_interval_ms", RN_LIMITS_MS, FIELD(monitor_interval_ms), 10, 10000, 100,
+     "Time between two looks at the machine.", NULL},
+    {"pressure_stall_ratio", RN_LIMITS_RATIO, FIELD(pressure_stall_ppm), 0, 1000000, 200000,
+     "Part of the last seconds that tasks waited for memory from which pressure counts as "
+     "elevated. 0 looks at free memory alone.",
+     NULL},
+    {"registry_directory", RN_LIMITS_DIRECTORY, FIELD(registry_directory), 1,
+     sizeof(((ration_limits *)NULL)->registry_directory) - 1, 0,
+     "Where processes of one user find each other to divide what is there; a boot should clear it.",
+     "/dev/shm"},
     {"data_limit_bytes", RN_LIMITS_BYTES, FIELD(data_limit_bytes), 0, BYTES_MAX, 0,
      "What the loaded graph may hold of the limit. 0 sets no limit of its own.", NULL},
     {"query_limit_bytes", RN_LIMITS_BYTES, FIELD(query_limit_bytes), 0, BYTES_MAX, 0,
@@ -187,6 +206,17 @@ void ration_limits_default(ration_limits *out_limits)
     set_defaults(out_limits, keys, RN_COUNT(keys));
 }
 
+/* Word `place` of the blank-separated `words`; its length, 0 = there is none. */
+static size_t find_word(const char *words, int64_t place, const char **out_word)
+{
+    for (; place > 0 && *words != '\0'; place--) {
+        words += strcspn(words, " ");
+        words += strspn(words, " ");
+    }
+    *out_word = words;
+    return strcspn(words, " ");
+}
+
 /* The value as memory.yaml takes it, exactly: bytes in the largest unit that divides them. */
 static void put_value(rn_text *text, const rn_limits_key *key, int64_t value)
 {
@@ -196,6 +226,12 @@ static void put_value(rn_text *text, const rn_limits_key *key, int64_t value)
     case RN_LIMITS_BOOL:
         rn_text_put(text, value != 0 ? "true" : "false");
         return;
+    case RN_LIMITS_CHOICE: {
+        const char *word;
+        size_t length = find_word(key->text, value, &word);
+        rn_text_put_bytes(text, word, length);
+        return;
+    }
     case RN_LIMITS_RATIO:
         rn_text_put_ratio(text, value);
         return;
@@ -232,6 +268,13 @@ static void put_range(rn_text *text, const rn_limits_key *key)
     }
     if (key->type == RN_LIMITS_DIRECTORY) {
         rn_text_put(text, "an absolute path without \"..\"");
+        return;
+    }
+    if (key->type == RN_LIMITS_CHOICE) {
+        for (int64_t place = 0; place <= key->maximum; place++) {
+            rn_text_put(text, place == 0 ? "" : " or ");
+            put_value(text, key, place);
+        }
         return;
     }
     put_value(text, key, key->minimum);
@@ -358,6 +401,25 @@ static ration_status read_directory(const rn_yaml_file *file, const rn_yaml *nod
     return RATION_OK;
 }
 
+static ration_status read_choice(const rn_yaml_file *file, const rn_yaml *node,
+                                 const rn_limits_key *key, int64_t *value, ration_error *error)
+{
+    const char *given = NULL, *word;
+    RN_TRY(rn_yaml_string(file, node, &given, error));
+    for (int64_t place = 0; given != NULL; place++) {
+        size_t length = find_word(key->text, place, &word);
+        if (length == 0) {
+            return rn_yaml_error(file, node, error, key->text, "%s: '%.60s' is none of these",
+                                 key->name, given);
+        }
+        if (strlen(given) == length && strncmp(given, word, length) == 0) {
+            *value = place;
+            return RATION_OK;
+        }
+    }
+    return RATION_OK;
+}
+
 /* The key of the mapping `parent` into `values`; left as it is when it is not there. */
 static ration_status read_key(const rn_yaml_file *file, const rn_yaml *parent,
                               const rn_limits_key *key, void *values, ration_error *error)
@@ -384,6 +446,9 @@ static ration_status read_key(const rn_yaml_file *file, const rn_yaml *parent,
     case RN_LIMITS_BOOL:
         RN_TRY(rn_yaml_bool(file, node, &flag, error));
         value = flag ? 1 : 0;
+        break;
+    case RN_LIMITS_CHOICE:
+        RN_TRY(read_choice(file, node, key, &value, error));
         break;
     case RN_LIMITS_DIRECTORY:
         return read_directory(file, node, key, values, error);
@@ -520,6 +585,7 @@ static void put_key(rn_text *text, const rn_limits_key *key, const char *indent)
                                         [RN_LIMITS_COUNT] = "Number: ",
                                         [RN_LIMITS_MS] = "Milliseconds: ",
                                         [RN_LIMITS_BOOL] = "Switch: ",
+                                        [RN_LIMITS_CHOICE] = "Word: ",
                                         [RN_LIMITS_DIRECTORY] = "Text: "};
     rn_text_put(text, "\n");
     put_comment(text, key->sentence);

@@ -14,6 +14,7 @@ typedef enum rn_limits_type {
     RN_LIMITS_COUNT,
     RN_LIMITS_MS,
     RN_LIMITS_BOOL,
+    RN_LIMITS_CHOICE,   /* one of the words of `text`, kept as its place among them */
     RN_LIMITS_DIRECTORY /* text of at most `maximum` bytes: an absolute path without ".." */
 } rn_limits_type;
 
@@ -24,7 +25,8 @@ typedef struct rn_limits_key {
     int64_t minimum, maximum; /* inclusive, in the stored unit */
     int64_t value;            /* default, in the stored unit */
     const char *sentence;
-    const char *text; /* default of a directory; else NULL */
+    const char
+        *text; /* default of a directory; words of a choice, separated by blanks; else NULL */
 } rn_limits_key;
 
 /* The tables; `*out_count` rows. The second is that of one group. */

@@ -10,7 +10,7 @@
 #include "base/heap.h"
 #include "config/limits.h"
 #include "memory/context.h"
-#include "memory/probe.h"
+#include "memory/machine/probe.h"
 #include "ration_ask.h"
 #include "storage/spill.h"
 

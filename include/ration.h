@@ -136,11 +136,18 @@ typedef struct ration_group {
     int64_t spill_bytes_max; /* written out by all its queries together; 0 = no quota of its own */
 } ration_group;
 
+/* What limit_ratio is a part of. */
+enum { RATION_BASE_AVAILABLE, RATION_BASE_TOTAL };
+
 /* memory.yaml as values. The key table in config/limits.c names unit, range and default of each. */
 typedef struct ration_limits {
-    size_t size;             /* sizeof(ration_limits) */
-    int64_t limit_bytes;     /* 0 = derive from limit_ratio */
-    int64_t limit_ratio_ppm; /* millionths of the available memory: 800000 = 0.8 */
+    size_t size;               /* sizeof(ration_limits) */
+    int64_t limit_bytes;       /* 0 = derive from limit_ratio */
+    int64_t limit_ratio_ppm;   /* millionths of limit_base: 800000 = 0.8 */
+    int64_t limit_base;        /* RATION_BASE_AVAILABLE: what is free, with what queries hold of it;
+                                RATION_BASE_TOTAL: the machine, or the smallest limit it sets */
+    int64_t limit_floor_bytes; /* a derived limit below it is refused at open, and not followed */
+    int64_t limit_ceiling_bytes; /* a derived limit never grows above it; 0 = none */
     int64_t untracked_reserved_bytes;
     int64_t data_limit_bytes;  /* 0 = no limit of its own below the root */
     int64_t query_limit_bytes; /* per query; 0 = no limit of its own below the root */
@@ -153,7 +160,9 @@ typedef struct ration_limits {
     bool prefault;             /* fresh blocks are made resident at once */
     int64_t check_interval; /* rows between two settles of a guard, and rows of a batch at most */
     int64_t check_bytes;    /* bytes between two settles of a guard */
-    bool enable_system_monitor;    /* read and validated; not acted upon yet */
+    bool enable_system_monitor;    /* the limit follows the machine, with each tick */
+    int64_t monitor_interval_ms;   /* between two looks at the machine */
+    int64_t pressure_stall_ppm;    /* of the time that tasks wait for memory; 0 = not looked at */
     int64_t spill_bytes_max;       /* written out by all queries together; 0 = no quota */
     int64_t spill_query_bytes_max; /* per query; 0 = no quota of its own */
     int64_t spill_free_bytes_min;  /* stays free on that file system */
@@ -161,6 +170,7 @@ typedef struct ration_limits {
     int64_t admission_queue_max;   /* queries that may wait for their minimum */
     int64_t admission_wait_ms_max; /* longest that they wait for it */
     char spill_directory[256];     /* absolute, without ".." */
+    char registry_directory[256];  /* where processes find each other; so too */
     int64_t group_count;
     ration_group groups[RATION_GROUPS_MAX]; /* the first group_count; names are unique */
 } ration_limits;

@@ -14,7 +14,7 @@
 #ifndef RATION_PAGES_H
 #define RATION_PAGES_H
 
-#include "memory/probe.h"
+#include "memory/machine/probe.h"
 
 #define RN_HUGE_PAGE_BYTES ((int64_t)2 * 1024 * 1024)
 

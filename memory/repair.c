@@ -34,7 +34,7 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "memory/probe.h"
+#include "memory/machine/probe.h"
 #include "memory/shared.h"
 
 #define LOOK_NS ((int64_t)10 * 1000 * 1000)

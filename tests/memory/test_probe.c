@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * memory/probe.c over machines put into folders: tests/fixtures/sysroot. One row of `machines` per
- * folder; what the binding source must be, its limit, its use, and what must be noted. */
-#include "memory/probe.h"
+ * memory/machine/probe.c over machines put into folders: tests/fixtures/sysroot. One row of
+ * `machines` per folder; what the binding source must be, its limit, its use, and what must be
+ * noted. */
+#include "memory/machine/probe.h"
 
 #include "tests/support.h"
 

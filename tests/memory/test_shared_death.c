@@ -7,7 +7,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 
-#include "memory/probe.h"
+#include "memory/machine/probe.h"
 #include "tests/memory/processes.h"
 
 static const rn_share_sizes sizes = {.processes = 12, .pools = 64, .slots = 64};

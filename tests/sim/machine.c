@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The machine whose memory is read: a folder that stands for / (memory/probe.h), in which the
- * available memory is what the script says. */
+ * The machine whose memory is read: a folder that stands for / (memory/machine/probe.h), in which
+ * the available memory is what the script says. */
 #include "executor/governor.h"
 #include "tests/sim/sim.h"
 #include "tests/support.h"

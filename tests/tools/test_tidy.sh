@@ -74,7 +74,7 @@ found "second xxhash.h" storage/a.c:2 "only storage/run.c includes xxhash.h"
 plant memory/a.c <<<'#include <hwloc.h>'
 found "hwloc.h" memory/a.c:2 "hwloc.h"
 plant memory/a.c <<<'static const char *path = "/proc/meminfo";'
-found "second reader of /proc" memory/a.c:2 "only memory/probe.c"
+found "second reader of /proc" memory/a.c:2 "only memory/machine/"
 for call in 'mmap(0)' 'munmap(p, 1)' 'madvise(p, 1, 2)' 'mprotect(p, 1, 0)'; do
     plant storage/a.c <<<"int x = $call;"
     found "${call%%(*} elsewhere" storage/a.c:2 "belongs to memory/pages.c"

@@ -10,7 +10,16 @@
 
 #define RN_PROBE_SOURCES_MAX 64
 
+/* Whose a limit is, and so who shares it. */
+typedef enum rn_probe_kind {
+    RN_PROBE_MACHINE, /* every process */
+    RN_PROBE_GROUP,   /* those in `group` or below it */
+    RN_PROBE_PROCESS  /* this one alone */
+} rn_probe_kind;
+
 typedef struct rn_probe_source {
+    rn_probe_kind kind;
+    char group[256];        /* of a control group: "v2 /pod/app"; else "" */
     char name[160];         /* "MemAvailable", "cgroup v2 /pod/app", "RLIMIT_AS" */
     char file[200];         /* where it was read, without the prefix */
     int64_t limit_bytes;    /* INT64_MAX = unlimited */
@@ -18,13 +27,33 @@ typedef struct rn_probe_source {
     int64_t headroom_bytes; /* limit - used, never negative */
 } rn_probe_source;
 
+/* PSI: time that tasks waited for memory. */
+typedef struct rn_probe_stall {
+    bool known;
+    int64_t some_us, full_us;                 /* some task, all tasks; ever */
+    int64_t some_ppm_of_10s, full_ppm_of_10s; /* avg10 */
+} rn_probe_stall;
+
+/* How often a group was at its limits: memory.events, or failcnt and oom_control of version 1. */
+typedef struct rn_probe_events {
+    bool known;
+    int64_t high, max, oom, oom_kill;
+} rn_probe_events;
+
 typedef struct rn_probe {
     int64_t physical_bytes;
     int64_t available_bytes; /* smallest headroom of all sources */
     int binding;             /* index of that source */
     int count;
     rn_probe_source sources[RN_PROBE_SOURCES_MAX];
-    char note[256]; /* what could not be read, or "" */
+    char note[256];  /* what could not be read, or "" */
+    char group[256]; /* the own memory control group, "v1 /pod/app"; "" = none */
+    bool hidden;     /* limits of groups above cannot be seen: a cgroup namespace */
+    int64_t swap_bytes, swap_free_bytes;
+    int64_t huge_page_bytes, huge_pages, huge_pages_free; /* of hugetlbfs; not in MemAvailable */
+    rn_probe_stall stall;                                 /* of the machine */
+    rn_probe_stall group_stall;                           /* of the own group */
+    rn_probe_events events;                               /* of the own group */
 } rn_probe;
 
 /* Transparent huge pages, as the machine is set. */
@@ -39,6 +68,17 @@ typedef enum rn_huge_mode {                 /* what a process has to do to get t
  * garbage is noted. */
 RATION_NODISCARD ration_status rn_probe_read(const char *sysroot, rn_probe *out_probe,
                                              ration_error *error);
+/* Reads again what changes from moment to moment: use and limits of the sources that are there,
+ * available memory, stalls. False: something has come or gone, or could not be read; then
+ * `probe` is as it was, and rn_probe_read is due. Cost: a few microseconds. */
+bool rn_probe_refresh(const char *sysroot, rn_probe *probe);
+/* Bytes of the process that only it keeps in memory (anonymous and shared memory, no files); 0 =
+ * cannot be read. Cost: one file. */
+int64_t rn_probe_resident(const char *sysroot);
+/* A descriptor that is ready (POLLPRI) when tasks of the own group, or of the machine, waited for
+ * memory `stall_us` out of `window_us`; -1 with errno. A window that is no multiple of 2 s needs
+ * CAP_SYS_RESOURCE. The caller closes it. */
+int rn_probe_stall_trigger(const rn_probe *probe, int64_t stall_us, int64_t window_us);
 /* When a process started, in clock ticks since boot: tells it from a later one with its pid. 0 =
  * there is none, or it has ended and was not waited for; -1 = cannot be read. */
 int64_t rn_probe_start_time(int64_t pid);

@@ -5,7 +5,7 @@
  * Bounds: a line longer than RN_LINE_BYTES is skipped, a file longer than FILE_BYTES_MAX is cut
  * there. Opened with O_NONBLOCK: under a prefix anything may lie where a file should, also a
  * FIFO. */
-#include "memory/lines.h"
+#include "memory/machine/lines.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -24,7 +24,7 @@
  * Where the use of a limited group cannot be read, the process's own VmRSS stands for it: a lower
  * bound, and noted.
  * Rejected: sysinfo(2) and getrlimit(2), which know neither MemAvailable nor a prefix for tests. */
-#include "memory/probe.h"
+#include "memory/machine/probe.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -32,7 +32,7 @@
 #include <sys/stat.h>
 
 #include "base/hash.h"
-#include "memory/lines.h"
+#include "memory/machine/lines.h"
 
 /* Version 1 shows "no limit" as the largest multiple of a page below 2^63. */
 #define UNLIMITED_BYTES (INT64_C(1) << 62)
