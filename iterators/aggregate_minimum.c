@@ -51,8 +51,8 @@ static void draft_function(const rn_plan_node *node, const rn_aggregate *functio
         rn_minimum_array(draft, 1, sizeof(rn_unique));
         rn_minimum_array(draft, args->key_count + 1, sizeof(rn_column));
         rn_unique_draft(draft, args->key_count + 1, sizes);
-        *others += rn_unique_shards_bytes();
-        *step += rn_unique_step_bytes(sizes->max_row_bytes);
+        *others += rn_groups_shards_bytes();
+        *step += rn_groups_step_bytes(sizes->max_row_bytes);
     }
     if (function->argument != NULL) {
         rn_minimum_evaluator(draft, function->argument, sizes->batch_rows);

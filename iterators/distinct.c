@@ -96,11 +96,11 @@ static rn_minimum distinct_minimum(const rn_plan_node *node, const rn_sizes *siz
     rn_unique_draft(&draft, args->count, sizes);
     rn_minimum_reader(&draft, &layout, 0, args->count, sizes);
     int64_t row_bytes = rn_minimum_row_bytes(&layout, sizes);
-    int64_t opened = draft.bytes + rn_unique_shards_bytes();
+    int64_t opened = draft.bytes + rn_groups_shards_bytes();
     int64_t lists = rn_minimum_lists(&layout, 0, args->count, RN_BATCH_BYTES_MAX);
     rn_sizes widest = {sizes->batch_rows, row_bytes};
     int64_t filling =
-        opened + RN_MAX(RN_MAX((int64_t)DISTINCT_PART_BYTES, rn_unique_step_bytes(row_bytes)),
+        opened + RN_MAX(RN_MAX((int64_t)DISTINCT_PART_BYTES, rn_groups_step_bytes(row_bytes)),
                         rn_runs_minimum(&widest));
     return (rn_minimum){
         filling, RN_MAX(filling, opened + lists + rn_unique_draining_bytes(row_bytes, sizes))};

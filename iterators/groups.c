@@ -100,14 +100,6 @@ int64_t rn_groups_step_bytes(int64_t row_bytes)
     return rn_minimum_block(row_bytes) + rn_hash_table_step_bytes();
 }
 
-int64_t rn_groups_minimum(const rn_sizes *sizes)
-{
-    rn_draft draft;
-    rn_context_draft_open(&draft);
-    rn_groups_draft(&draft, sizes);
-    return draft.bytes + rn_groups_shards_bytes() + rn_groups_step_bytes(sizes->max_row_bytes);
-}
-
 ration_status rn_groups_open(rn_operator *op, const rn_type *types, uint32_t count,
                              uint32_t key_count, rn_groups *out_groups)
 {

@@ -69,11 +69,10 @@ typedef struct rn_groups {
 RATION_NODISCARD ration_status rn_groups_open(rn_operator *op, const rn_type *types, uint32_t count,
                                               uint32_t key_count, rn_groups *out_groups);
 /* What rn_groups_open draws of the operator's context, and besides; what one more row of up to
- * `row_bytes` draws at most; all of it in one. */
+ * `row_bytes` draws at most. */
 void rn_groups_draft(rn_draft *draft, const rn_sizes *sizes);
 int64_t rn_groups_shards_bytes(void);
 int64_t rn_groups_step_bytes(int64_t row_bytes);
-int64_t rn_groups_minimum(const rn_sizes *sizes);
 /* The shard of a key, by its hash (hashes[i]). */
 static inline uint32_t rn_groups_shard(uint64_t hash)
 {

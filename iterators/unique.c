@@ -65,16 +65,6 @@ void rn_unique_draft(rn_draft *draft, uint32_t count, const rn_sizes *sizes)
     rn_groups_draft(draft, sizes);
 }
 
-int64_t rn_unique_shards_bytes(void)
-{
-    return rn_groups_shards_bytes();
-}
-
-int64_t rn_unique_step_bytes(int64_t row_bytes)
-{
-    return rn_groups_step_bytes(row_bytes);
-}
-
 int64_t rn_unique_draining_bytes(int64_t row_bytes, const rn_sizes *sizes)
 {
     rn_sizes widest = {sizes->batch_rows, row_bytes};

@@ -61,11 +61,9 @@ void rn_unique_forget(rn_unique *unique);
 /* What could be given back; while draining only when no row of a drain is used any more. */
 int64_t rn_unique_spillable(const rn_unique *unique);
 RATION_NODISCARD ration_status rn_unique_spill(rn_unique *unique, int64_t want_bytes);
-/* What opening draws of the operator's context, and besides; what taking in a row of up to
- * `row_bytes` draws at most; what draining does. */
+/* What opening draws of the operator's context (and, besides, what the groups do); what draining
+ * draws. */
 void rn_unique_draft(rn_draft *draft, uint32_t count, const rn_sizes *sizes);
-int64_t rn_unique_shards_bytes(void);
-int64_t rn_unique_step_bytes(int64_t row_bytes);
 int64_t rn_unique_draining_bytes(int64_t row_bytes, const rn_sizes *sizes);
 
 #endif
