@@ -9,6 +9,8 @@
  * Contract and NULL rule: config/yaml.h. */
 #include "config/yaml.h"
 
+#include <strings.h>
+
 #include "base/text.h"
 
 #define SHOWN_BYTES_MAX 40
@@ -106,10 +108,19 @@ ration_status rn_yaml_expect(const rn_yaml_file *file, const rn_yaml *node, rn_y
     if (node != NULL && node->kind == kind) {
         return RATION_OK;
     }
-    return refuse_value(file, node, error, hints[kind], kinds[kind]);
+    const char *hint = hints[kind];
+    if (kind == RN_YAML_MAPPING && node != NULL && node->kind == RN_YAML_SCALAR && !node->quoted) {
+        const char *between = strpbrk(node->text, ":=");
+        if (between != NULL) { /* a key and its value, read as one text */
+            hint = *between == ':' ? "write a blank behind the colon: `key: value`"
+                                   : "write a colon and a blank: `key: value`";
+        }
+    }
+    return refuse_value(file, node, error, hint, kinds[kind]);
 }
 
-/* "did you mean 'x'?", or all names, as many as there is room for. */
+/* "did you mean 'x'?", or the names that begin with the word, or all; as many as there is room for.
+ */
 static void put_suggestion(rn_text *text, const char *word, const char *const *names, size_t count)
 {
     const char *nearest = rn_nearest(word, names, count);
@@ -117,15 +128,24 @@ static void put_suggestion(rn_text *text, const char *word, const char *const *n
         rn_text_format(text, "did you mean '%s'?", nearest);
         return;
     }
+    size_t length = strlen(word), begun = 0;
+    for (size_t i = 0; i < count; i++) {
+        begun += strncasecmp(names[i], word, length) == 0 ? 1 : 0;
+    }
     static const char more[] = ", ...";
-    rn_text_put(text, "known: ");
+    rn_text_put(text, begun > 0 ? "did you mean one of: " : "known: ");
+    const char *comma = "";
     for (size_t i = 0; i < count; i++) {
         size_t last = i + 1 < count ? sizeof(more) : 1;
+        if (begun > 0 && strncasecmp(names[i], word, length) != 0) {
+            continue;
+        }
         if (text->length + strlen(", ") + strlen(names[i]) + last > text->capacity) {
             rn_text_put(text, more);
             return;
         }
-        rn_text_format(text, "%s%s", i > 0 ? ", " : "", names[i]);
+        rn_text_format(text, "%s%s", comma, names[i]);
+        comma = ", ";
     }
 }
 
@@ -178,6 +198,19 @@ ration_status rn_yaml_string(const rn_yaml_file *file, const rn_yaml *node, cons
     return RATION_OK;
 }
 
+/* What other programs take for a switch. */
+static const char *guess_bool(const rn_yaml *node)
+{
+    static const char *const words[] = {"true", "yes", "on", "1", "false", "no", "off", "0"};
+    for (size_t i = 0; i < RN_COUNT(words) && node->kind == RN_YAML_SCALAR; i++) {
+        if (strcasecmp(node->text, words[i]) == 0) {
+            return i < RN_COUNT(words) / 2 ? "write true, without quotes"
+                                           : "write false, without quotes";
+        }
+    }
+    return "";
+}
+
 ration_status rn_yaml_bool(const rn_yaml_file *file, const rn_yaml *node, bool *out_value,
                            ration_error *error)
 {
@@ -187,7 +220,7 @@ ration_status rn_yaml_bool(const rn_yaml_file *file, const rn_yaml *node, bool *
     bool yes = is_plain(node) && strcmp(node->text, "true") == 0;
     bool no = is_plain(node) && strcmp(node->text, "false") == 0;
     if (!yes && !no) {
-        return refuse_value(file, node, error, "", "true or false");
+        return refuse_value(file, node, error, guess_bool(node), "true or false");
     }
     *out_value = yes;
     return RATION_OK;
@@ -198,13 +231,40 @@ static void put_whole(rn_text *text, int64_t value)
     rn_text_format(text, "%lld", (long long)value);
 }
 
-/* A whole amount in its own notation: how it is read, written, and called. */
+/* A whole amount in its own notation: how it is read, written, and called; `hint` is for what is
+ * not in the notation, `suffix` is what people forget. */
 struct notation {
     bool (*parse)(const char *text, size_t length, int64_t *out_value);
     void (*put)(rn_text *text, int64_t value);
-    const char *noun;
-    const char *hint;
+    const char *noun, *hint, *suffix;
 };
+
+/* What would have been right: "take the quotes away", "did you mean '80%'?"; for what is in the
+ * notation and out of range the range says it all. */
+static const char *advise(const rn_yaml *node, const struct notation *notation, int64_t minimum,
+                          int64_t maximum, char *buffer, size_t capacity)
+{
+    int64_t value;
+    if (node->kind != RN_YAML_SCALAR || rn_yaml_is_null(node)) {
+        return notation->hint;
+    }
+    rn_text text = rn_text_over(buffer, capacity);
+    rn_text_format(&text, "did you mean '%.40s", node->text);
+    size_t start = sizeof("did you mean '") - 1;
+    rn_text_put(&text, notation->suffix);
+    bool well_formed = notation->parse(node->text, node->length, &value);
+    if (well_formed && node->quoted) {
+        return "take the quotes away";
+    }
+    if (notation->suffix[0] != '\0' && strchr(node->text, '.') == NULL && text.length < capacity &&
+        notation->parse(buffer + start, text.length - start, &value) && value >= minimum &&
+        value <= maximum) {
+        rn_text_put(&text, "'?");
+        return buffer;
+    }
+    bool whole = strspn(node->text, "+-0123456789") == node->length;
+    return well_formed || whole ? "" : notation->hint;
+}
 
 static ration_status read_amount(const rn_yaml_file *file, const rn_yaml *node,
                                  const struct notation *notation, int64_t minimum, int64_t maximum,
@@ -216,7 +276,7 @@ static ration_status read_amount(const rn_yaml_file *file, const rn_yaml *node,
     }
     if (!is_plain(node) || !notation->parse(node->text, node->length, &value) || value < minimum ||
         value > maximum) {
-        char expected[128];
+        char expected[128], hint[96];
         rn_text text = rn_text_over(expected, sizeof(expected));
         rn_text_put(&text, notation->noun);
         if (minimum != INT64_MIN) {
@@ -227,7 +287,8 @@ static ration_status read_amount(const rn_yaml_file *file, const rn_yaml *node,
             rn_text_put(&text, minimum == INT64_MIN ? " up to " : " to ");
             notation->put(&text, maximum);
         }
-        return refuse_value(file, node, error, notation->hint, expected);
+        return refuse_value(file, node, error,
+                            advise(node, notation, minimum, maximum, hint, sizeof(hint)), expected);
     }
     *out_value = value;
     return RATION_OK;
@@ -236,7 +297,7 @@ static ration_status read_amount(const rn_yaml_file *file, const rn_yaml *node,
 ration_status rn_yaml_int64(const rn_yaml_file *file, const rn_yaml *node, int64_t minimum,
                             int64_t maximum, int64_t *out_value, ration_error *error)
 {
-    static const struct notation notation = {rn_parse_int64, put_whole, "a whole number", ""};
+    static const struct notation notation = {rn_parse_int64, put_whole, "a whole number", "", ""};
     return read_amount(file, node, &notation, minimum, maximum, out_value, error);
 }
 
@@ -245,7 +306,7 @@ ration_status rn_yaml_bytes(const rn_yaml_file *file, const rn_yaml *node, int64
 {
     static const struct notation notation = {rn_parse_size, rn_text_put_size,
                                              "a whole amount of bytes",
-                                             "write it as 512MiB, 1.5GiB or plain bytes"};
+                                             "write it as 512MiB, 1.5GiB or plain bytes", "iB"};
     return read_amount(file, node, &notation, minimum, maximum, out_bytes, error);
 }
 
@@ -253,7 +314,8 @@ ration_status rn_yaml_ratio(const rn_yaml_file *file, const rn_yaml *node, int64
                             int64_t maximum_ppm, int64_t *out_ppm, ration_error *error)
 {
     static const struct notation notation = {rn_parse_ratio, rn_text_put_ratio, "a ratio",
-                                             "write it as 0.8 or 80%, with at most six decimals"};
+                                             "write it as 0.8 or 80%, with at most six decimals",
+                                             "%"};
     return read_amount(file, node, &notation, minimum_ppm, maximum_ppm, out_ppm, error);
 }
 

@@ -13,10 +13,12 @@
  * 3. Keys are unique in their mapping.
  *
  * Bounds: RN_YAML_BYTES_MAX of text, depth_max levels, KEYS_MAX keys in one mapping (uniqueness is
- * checked by comparing with each). A node takes 80 bytes and at least two bytes of text: 10 MiB at
- * worst, given back with the tree. The depth is checked event by event because libyaml's scanner is
- * quadratic in the nesting: 40,000 opening brackets cost it seconds. yaml_parser_load would scan to
- * the end first, resolve aliases and accept duplicate keys. */
+ * checked by comparing with each), nodes_max nodes. A node takes 80 bytes and what its texts need:
+ * 2 MiB for configuration; plans may have one for each two bytes, 12 MiB at worst, given back with
+ * the tree. Any 256 KiB of configuration are answered within 8 MiB and a few milliseconds
+ * (tests/config/test_hostile.c counts). The depth is checked event by event because libyaml's
+ * scanner is quadratic in the nesting: 40,000 opening brackets cost it seconds. yaml_parser_load
+ * would scan to the end first, resolve aliases and accept duplicate keys. */
 #include "config/yaml.h"
 
 #include <errno.h>
@@ -27,8 +29,11 @@
 
 #include "base/heap.h"
 #include "base/text.h"
+#include "config/yaml_text.h"
 
 #define KEYS_MAX 1024
+#define DIRECTIVES_MAX 16
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF"
 
 struct level {
     rn_yaml *node;
@@ -46,6 +51,7 @@ struct builder {
     size_t length;
     ration_error *error;
     int depth, depth_max;
+    int nodes, nodes_max;
     struct level stack[RN_YAML_PLAN_DEPTH_MAX];
 };
 
@@ -75,21 +81,6 @@ static ration_status refuse_event(const struct builder *builder, const char *hin
                        column_of(mark), hint, "%s", message);
 }
 
-/* libyaml knows the byte of unreadable text, not its line. */
-static yaml_mark_t find_offset(const struct builder *builder, size_t offset)
-{
-    yaml_mark_t mark = {0};
-    for (size_t i = 0; i < offset && i < builder->length; i++) {
-        if (builder->text[i] == '\n') {
-            mark.line++;
-            mark.column = 0;
-        } else if (((unsigned char)builder->text[i] & 0xC0) != 0x80) {
-            mark.column++;
-        }
-    }
-    return mark;
-}
-
 static ration_status refuse_parser(const struct builder *builder)
 {
     const yaml_parser_t *parser = &builder->parser;
@@ -97,14 +88,23 @@ static ration_status refuse_parser(const struct builder *builder)
         return refuse_memory(builder->file.path, builder->error);
     }
     bool unreadable = parser->error == YAML_READER_ERROR;
-    yaml_mark_t mark =
-        unreadable ? find_offset(builder, parser->problem_offset) : parser->problem_mark;
-    const char *hint = unreadable ? "the file must be UTF-8 text" : "";
+    int line = line_of(&parser->problem_mark), column = column_of(&parser->problem_mark);
+    size_t offset =
+        unreadable ? RN_MIN(parser->problem_offset, builder->length)
+                   : rn_yaml_find_byte(builder->text, builder->length, parser->problem_mark.index);
+    if (unreadable) {
+        rn_yaml_find_place(builder->text, builder->length, offset, &line, &column);
+    }
+    const char *problem = parser->problem != NULL ? parser->problem : "not YAML";
     const char *context = parser->context != NULL ? parser->context : "";
-    return rn_error_at(builder->error, builder->file.invalid, builder->file.path, line_of(&mark),
-                       column_of(&mark), hint, "%s%s%s",
-                       parser->problem != NULL ? parser->problem : "not YAML",
-                       context[0] != '\0' ? " " : "", context);
+    const char *hint =
+        rn_yaml_advise(problem, unreadable, builder->text + offset, builder->length - offset);
+    char begun[48] = "";
+    if (context[0] != '\0' && line_of(&parser->context_mark) < line) {
+        snprintf(begun, sizeof(begun), " begun on line %d", line_of(&parser->context_mark));
+    }
+    return rn_error_at(builder->error, builder->file.invalid, builder->file.path, line, column,
+                       hint, "%s%s%s%s", problem, context[0] != '\0' ? " " : "", context, begun);
 }
 
 /* ----------------------------------------------------------------------------------------- tree */
@@ -124,7 +124,8 @@ static ration_status check_unique(const struct builder *builder, const struct le
                            "duplicate key '%.60s', first on line %d", key, first_line);
     }
     if (level->node->count >= KEYS_MAX) {
-        return refuse_event(builder, "", "more than 1024 keys in one mapping");
+        return refuse_event(builder, "is this the right file?",
+                            "more than 1024 keys in one mapping");
     }
     return RATION_OK;
 }
@@ -150,6 +151,12 @@ static ration_status take_key(struct builder *builder, struct level *level)
  * root. */
 static ration_status add_node(struct builder *builder, rn_yaml_kind kind, rn_yaml **out_node)
 {
+    if (builder->nodes == builder->nodes_max) {
+        char message[64];
+        snprintf(message, sizeof(message), "more than %d values in one file", builder->nodes_max);
+        return refuse_event(builder, "is this the right file?", message);
+    }
+    builder->nodes++;
     rn_yaml *node = (rn_yaml *)rn_arena_allocate(builder->arena, sizeof(*node));
     if (node == NULL) {
         return refuse_memory(builder->file.path, builder->error);
@@ -354,6 +361,21 @@ static ration_status read_descriptor(int descriptor, const char *path, char *byt
     return fill_bytes(descriptor, path, bytes, out_length, error);
 }
 
+/* libyaml compares each directive with all before it, ahead of the first event: 20,000 cost it half
+ * a second. Lines that begin with '%' are all there can be. */
+static ration_status check_directives(const struct builder *builder)
+{
+    size_t offset = rn_yaml_find_directive(builder->text, builder->length, DIRECTIVES_MAX);
+    if (offset == builder->length) {
+        return RATION_OK;
+    }
+    int line, column;
+    rn_yaml_find_place(builder->text, builder->length, offset, &line, &column);
+    return rn_error_at(builder->error, builder->file.invalid, builder->file.path, line, column,
+                       "remove them: directives are not supported",
+                       "more than %d lines begin with %%", DIRECTIVES_MAX);
+}
+
 static ration_status parse_bytes(const char *path, const char *text, size_t length, int depth_max,
                                  ration_status invalid, rn_yaml_file *out_file, ration_error *error)
 {
@@ -364,8 +386,19 @@ static ration_status parse_bytes(const char *path, const char *text, size_t leng
     if (arena == NULL) {
         return refuse_memory(path, error);
     }
-    struct builder builder = {
-        .arena = arena, .error = error, .depth_max = depth_max, .text = text, .length = length};
+    if (length >= sizeof(BYTE_ORDER_MARK) - 1 &&
+        memcmp(text, BYTE_ORDER_MARK, sizeof(BYTE_ORDER_MARK) - 1) == 0) {
+        text += sizeof(BYTE_ORDER_MARK) - 1;
+        length -= sizeof(BYTE_ORDER_MARK) - 1;
+    }
+    bool configuration = depth_max <= RN_YAML_CONFIG_DEPTH_MAX;
+    struct builder builder = {.arena = arena,
+                              .error = error,
+                              .depth_max = depth_max,
+                              .nodes_max =
+                                  configuration ? RN_YAML_CONFIG_NODES_MAX : RN_YAML_BYTES_MAX,
+                              .text = text,
+                              .length = length};
     builder.file.arena = arena;
     builder.file.invalid = invalid;
     builder.file.path = rn_arena_copy(arena, path, strlen(path));
@@ -375,7 +408,10 @@ static ration_status parse_bytes(const char *path, const char *text, size_t leng
     } else {
         yaml_parser_set_encoding(&builder.parser, YAML_UTF8_ENCODING);
         yaml_parser_set_input_string(&builder.parser, (const unsigned char *)text, length);
-        status = build_tree(&builder);
+        status = check_directives(&builder);
+        if (status == RATION_OK) {
+            status = build_tree(&builder);
+        }
         yaml_parser_delete(&builder.parser);
     }
     if (status != RATION_OK) {

@@ -4,9 +4,10 @@
  * memory.yaml, manifests, plans and workloads; the only file that includes yaml.h is config/yaml.c.
  * The readers below are config/values.c.
  *
- * Files are hostile: at most `bytes_max` bytes and `depth_max` levels; anchors, aliases, tags,
- * merge keys, duplicate keys, keys that are not scalars, empty keys, NUL, several documents and
- * invalid UTF-8 are errors with file:line:column.
+ * Files are hostile: at most RN_YAML_BYTES_MAX bytes and `depth_max` levels, in files of
+ * configuration RN_YAML_CONFIG_NODES_MAX values; anchors, aliases, tags, merge keys, duplicate
+ * keys, keys that are not scalars, empty keys, NUL, several documents and invalid UTF-8 are errors
+ * with file:line:column. A byte order mark is passed over.
  * A tree is one allocation unit: rn_yaml_free gives it all back. Nodes are read-only.
  */
 #ifndef RATION_YAML_H
@@ -39,6 +40,9 @@ typedef struct rn_yaml_file {
 #define RN_YAML_BYTES_MAX (256 * 1024)
 #define RN_YAML_CONFIG_DEPTH_MAX 8
 #define RN_YAML_PLAN_DEPTH_MAX 32
+/* Values and collections in a file of at most RN_YAML_CONFIG_DEPTH_MAX levels: a memory.yaml with
+ * every key and 64 groups has 500. */
+#define RN_YAML_CONFIG_NODES_MAX 8192
 
 /* Reads a file or, when `text` is not NULL, `length` bytes of it under the name `path`. Errors:
  * FILE, `invalid` (CONFIG, PLAN or DATA as the caller says) with place, NO_MEMORY. */

@@ -139,7 +139,7 @@ typedef struct ration_group {
 /* What limit_ratio is a part of. */
 enum { RATION_BASE_AVAILABLE, RATION_BASE_TOTAL };
 
-/* memory.yaml as values. The key table in config/limits.c names unit, range and default of each. */
+/* memory.yaml as values. The key table in config/keys.c names unit, range and default of each. */
 typedef struct ration_limits {
     size_t size;               /* sizeof(ration_limits) */
     int64_t limit_bytes;       /* 0 = derive from limit_ratio */
@@ -177,11 +177,17 @@ typedef struct ration_limits {
 
 /* The defaults of the key table. */
 RATION_PUBLIC void ration_limits_default(ration_limits *out_limits);
-/* Reads a memory.yaml (at most 256 KiB, nesting at most 8). Errors: CONFIG with file, line, column;
- * FILE. */
+/* Reads a memory.yaml (at most 256 KiB, 8192 values, nesting at most 8). Errors: CONFIG with file,
+ * line, column; FILE. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_limits_load(const char *path,
                                                                 ration_limits *out_limits,
                                                                 ration_error *error);
+/* Puts what the environment says over `limits`: RATION_LIMIT_BYTES=4GiB stands for the key
+ * limit_bytes, and so for every key but groups; an empty variable counts as not set. Errors: CONFIG
+ * naming the variable (also one whose name is nearly that of a key), and `limits` are as before.
+ * Not while another thread changes the environment. */
+RATION_NODISCARD RATION_PUBLIC ration_status ration_limits_override(ration_limits *limits,
+                                                                    ration_error *error);
 
 /* ----------------------------------------------------------------------------------------- slot */
 
@@ -302,10 +308,13 @@ RATION_PUBLIC void ration_slot_attach(ration_slot *slot);
 
 /* --------------------------------------------------------------------------- governor and pools */
 
-/* Opens a governor: root pool with the limit of `limits` (derived from the machine when limit_bytes
- * is 0), below it the pools `data` and `queries`. Threads: the governor may be used from any
- * thread. Errors: INVALID_ARGUMENT, CONFIG (values out of range), ENVIRONMENT (derived limit not
- * positive), NO_MEMORY. */
+/* Opens a governor: root pool with the limit of `limits`, below it the pools `data` and `queries`.
+ * With limit_bytes 0 the limit is derived from what the machine has, and divided with other
+ * governors of the user that are there; that may take a second, until they have given way. With
+ * enable_system_monitor it follows the machine from then on, at each ration_governor_tick
+ * (ration_monitor.h). Threads: the governor may be used from any thread. Errors: INVALID_ARGUMENT,
+ * CONFIG (values out of range), ENVIRONMENT (the derived limit would be below limit_floor_bytes, or
+ * cannot be derived), NO_MEMORY. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_open(const ration_limits *limits,
                                                                   ration_governor **out_governor,
                                                                   ration_error *error);
@@ -314,8 +323,10 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_open(const ration_l
  * answers, are each process's own. The tree lies in the file `path`, made with mode 0600 when there
  * is none and joined otherwise; put it where a boot clears it, such as /dev/shm or /run. The limits
  * of root and data and the chunk are those of whoever opens it while nobody else has; afterwards
- * ration_governor_set_limit changes the root's for all. Up to 64 processes, 500 pools and 1000
- * slots at a time; more are answered ENVIRONMENT, NO_MEMORY and NO_SLOT.
+ * ration_governor_set_limit changes the root's for all. A limit that follows the machine is set by
+ * the ticks of one process: the one that was there first, and when it has gone, the next that
+ * ticks. Up to 64 processes, 500 pools and 1000 slots at a time; more are answered ENVIRONMENT,
+ * NO_MEMORY and NO_SLOT.
  *
  * Idle credit of one process is granted to another that asks. Bytes that another process uses are
  * not waited for: nobody there is asked to spill, and none of its queries becomes a victim. Of a
@@ -335,15 +346,16 @@ ration_governor_open_shared(const ration_limits *limits, const char *path,
 /* Closes it. Every query must be closed before (checked builds abort). */
 RATION_PUBLIC void ration_governor_close(ration_governor *governor);
 /* Sets the root's limit; live. A cut is accepted at once: idle credit is recalled, nothing new is
- * granted above it. */
+ * granted above it. It stays, whatever the machine has, until ration_governor_reload. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_set_limit(ration_governor *governor,
                                                                        int64_t limit_bytes);
-/* Gives pages back to the system that nobody has used for `retain_ms`. Call it every 100 ms or so,
- * from any thread: then they are gone 100 ms after that time at the latest. Without it they go by
- * and by, as queries take and give back blocks, and when somebody needs the bytes. Cost: a lock;
- * with something to give back, up to 1 MiB of it at a time under the governor's. It also writes out
- * for queries that were asked to give and that nobody is inside of (ration_ask.h): hosts that wait
- * by other means than ration_slot_wait need it for that. */
+/* Looks at the machine when monitor_interval_ms is over (ration_monitor.h), and gives pages back to
+ * the system that nobody has used for `retain_ms`. Call it every 100 ms or so, from any thread:
+ * then they are gone 100 ms after that time at the latest. Without it they go by and by, as queries
+ * take and give back blocks, and when somebody needs the bytes. Cost: a lock; with something to
+ * give back, up to 1 MiB of it at a time under the governor's. It also writes out for queries that
+ * were asked to give and that nobody is inside of (ration_ask.h): hosts that wait by other means
+ * than ration_slot_wait need it for that. */
 RATION_PUBLIC void ration_governor_tick(ration_governor *governor);
 /* The pools everybody has; owned by the governor. */
 RATION_PUBLIC ration_pool *ration_governor_root(ration_governor *governor);

@@ -4,6 +4,7 @@
 #include "config/limits.h"
 
 #include "base/heap.h"
+#include "tests/config/same_limits.h"
 #include "tests/support.h"
 
 #define MIB (INT64_C(1) << 20)
@@ -14,20 +15,6 @@ static ration_error error;
 static ration_status parse(const char *text)
 {
     return rn_limits_parse("m.yaml", text, strlen(text), &limits, &error);
-}
-
-static void expect_same(const ration_limits *a, const ration_limits *b)
-{
-    size_t count;
-    const rn_limits_key *keys = rn_limits_keys(&count);
-    for (size_t i = 0; i < count; i++) {
-        ck_assert_msg(rn_limits_get(a, &keys[i]) == rn_limits_get(b, &keys[i]), "%s", keys[i].name);
-        if (keys[i].type == RN_LIMITS_DIRECTORY) {
-            ck_assert_str_eq(rn_limits_text(a, &keys[i]), rn_limits_text(b, &keys[i]));
-        }
-    }
-    ck_assert_int_eq(a->group_count, b->group_count);
-    ck_assert_mem_eq(a->groups, b->groups, sizeof a->groups);
 }
 
 START_TEST(test_limits__defaults_are_the_documented_ones)
@@ -48,7 +35,13 @@ START_TEST(test_limits__defaults_are_the_documented_ones)
     ck_assert(!limits.prefault);
     ck_assert_int_eq(limits.check_interval, 1024);
     ck_assert_int_eq(limits.check_bytes, 256 * 1024);
-    ck_assert(!limits.enable_system_monitor);
+    ck_assert(limits.enable_system_monitor);
+    ck_assert_int_eq(limits.monitor_interval_ms, 100);
+    ck_assert_int_eq(limits.pressure_stall_ppm, 200000);
+    ck_assert_int_eq(limits.limit_base, RATION_BASE_AVAILABLE);
+    ck_assert_int_eq(limits.limit_floor_bytes, 16 * MIB);
+    ck_assert_int_eq(limits.limit_ceiling_bytes, 0);
+    ck_assert_str_eq(limits.registry_directory, "/dev/shm");
     ck_assert_str_eq(limits.spill_directory, "/var/tmp");
     ck_assert(!limits.spill_allow_memory);
     ck_assert_int_eq(limits.spill_bytes_max, 0);
@@ -67,6 +60,13 @@ static void expect_sound(const rn_limits_key *keys, size_t count, size_t bytes, 
     for (size_t i = 0; i < count; i++) {
         bool text = keys[i].type == RN_LIMITS_DIRECTORY;
         ck_assert(text == (keys[i].text != NULL));
+        ck_assert((keys[i].type == RN_LIMITS_CHOICE) == (keys[i].words != NULL));
+        for (int64_t k = 0; keys[i].words != NULL && k <= keys[i].maximum + 1; k++) {
+            ck_assert((keys[i].words[k] == NULL) == (k > keys[i].maximum));
+        }
+        ck_assert_int_ge(keys[i].section, i > 0 ? keys[i - 1].section : RN_LIMITS_LIMIT);
+        size_t advice = strlen(keys[i].advice);
+        ck_assert(advice == 0 || keys[i].advice[advice - 1] == '.');
         ck_assert(text || (keys[i].minimum <= keys[i].value && keys[i].value <= keys[i].maximum));
         ck_assert_uint_gt(strlen(keys[i].sentence), 10);
         ck_assert_int_eq(keys[i].sentence[strlen(keys[i].sentence) - 1], '.');
@@ -90,30 +90,18 @@ START_TEST(test_limits__tables_are_sound)
 }
 END_TEST
 
-START_TEST(test_limits__shipped_file_is_the_defaults)
-{
-    static char wanted[16384], found[16384];
-    ration_limits defaults;
-    ration_limits_default(&defaults);
-    support_ok(ration_limits_load(support_path("memory.yaml"), &limits, &error), &error);
-    expect_same(&limits, &defaults);
-    rn_text text = rn_text_over(wanted, sizeof(wanted));
-    rn_limits_put_yaml(&text);
-    ck_assert_uint_lt(text.length, sizeof(wanted));
-    FILE *file = fopen(support_path("memory.yaml"), "rb");
-    ck_assert_ptr_nonnull(file);
-    found[fread(found, 1, sizeof(found) - 1, file)] = '\0';
-    ck_assert_int_eq(fclose(file), 0);
-    ck_assert_str_eq(found, wanted);
-}
-END_TEST
-
 START_TEST(test_limits__reads_every_key)
 {
     support_ok(parse("limit_bytes: 512MiB\n"
                      "limit_ratio: 75%\n"
                      "check_interval: 1000000\n"
-                     "enable_system_monitor: true\n"
+                     "enable_system_monitor: false\n"
+                     "monitor_interval_ms: 10\n"
+                     "pressure_stall_ratio: 0\n"
+                     "registry_directory: /run\n"
+                     "limit_base: total\n"
+                     "limit_floor_bytes: 1MiB\n"
+                     "limit_ceiling_bytes: 2GiB\n"
                      "untracked_reserved_memory_mb: 7\n"
                      "data_limit_bytes: 0.25 GiB\n"
                      "query_limit_bytes: 100000000\n"
@@ -136,7 +124,13 @@ START_TEST(test_limits__reads_every_key)
     ck_assert_int_eq(limits.limit_bytes, 512 * MIB);
     ck_assert_int_eq(limits.limit_ratio_ppm, 750000);
     ck_assert_int_eq(limits.check_interval, 1000000);
-    ck_assert(limits.enable_system_monitor);
+    ck_assert(!limits.enable_system_monitor);
+    ck_assert_int_eq(limits.monitor_interval_ms, 10);
+    ck_assert_int_eq(limits.pressure_stall_ppm, 0);
+    ck_assert_str_eq(limits.registry_directory, "/run");
+    ck_assert_int_eq(limits.limit_base, RATION_BASE_TOTAL);
+    ck_assert_int_eq(limits.limit_floor_bytes, MIB);
+    ck_assert_int_eq(limits.limit_ceiling_bytes, 2048 * MIB);
     ck_assert_int_eq(limits.untracked_reserved_bytes, 7 * MIB);
     ck_assert_int_eq(limits.data_limit_bytes, 256 * MIB);
     ck_assert_int_eq(limits.query_limit_bytes, 100000000);
@@ -197,7 +191,9 @@ START_TEST(test_limits__bounds_groups)
     ck_assert_int_eq(limits.group_count, RATION_GROUPS_MAX);
     strcat(text, "  more: {}\n");
     ck_assert_int_eq(parse(text), RATION_CONFIG);
-    ck_assert_str_eq(support_error(&error), "m.yaml:2:3: error: groups: at most 64, not 65");
+    ck_assert_str_eq(
+        support_error(&error),
+        "m.yaml:2:3: error: groups: at most 64, not 65 (let similar queries share one)");
 }
 END_TEST
 
@@ -250,118 +246,7 @@ START_TEST(test_limits__empty_file_is_the_defaults)
     ration_limits_default(&defaults);
     memset(&limits, 0x5A, sizeof(limits));
     support_ok(parse("# nothing\n"), &error);
-    expect_same(&limits, &defaults);
-}
-END_TEST
-
-#define RATIO "m.yaml:1:14: error: limit_ratio: expected a ratio from 0.000001 to 1, found "
-#define RATIO_HINT " (write it as 0.8 or 80%, with at most six decimals)"
-#define BYTES_HINT " (write it as 512MiB, 1.5GiB or plain bytes)"
-
-static const struct {
-    const char *text, *error;
-} bad_files[] = {
-    {"limit_ratio: nan", RATIO "'nan'" RATIO_HINT},
-    {"limit_ratio: .nan", RATIO "'.nan'" RATIO_HINT},
-    {"limit_ratio: inf", RATIO "'inf'" RATIO_HINT},
-    {"limit_ratio: .inf", RATIO "'.inf'" RATIO_HINT},
-    {"limit_ratio: -0.5", RATIO "'-0.5'" RATIO_HINT},
-    {"limit_ratio: 0", RATIO "'0'" RATIO_HINT},
-    {"limit_ratio: 0%", RATIO "'0%'" RATIO_HINT},
-    {"limit_ratio: 1.2", RATIO "'1.2'" RATIO_HINT},
-    {"limit_ratio: 120%", RATIO "'120%'" RATIO_HINT},
-    {"limit_ratio: 80", RATIO "'80'" RATIO_HINT},
-    {"limit_ratio: 0.12345678", RATIO "'0.12345678'" RATIO_HINT},
-    {"limit_ratio: '0.8'", RATIO "\"0.8\"" RATIO_HINT},
-    {"limit_ratio:", "m.yaml:1:13: error: limit_ratio: expected a ratio from 0.000001 to 1, "
-                     "found nothing" RATIO_HINT},
-    {"a: 1", "m.yaml:1:1: error: unknown key 'a' (known: limit_bytes, limit_ratio, "
-             "untracked_reserved_memory_mb, "
-             "enable_system_monitor, data_limit_bytes, query_limit_bytes, query_rows_max, "
-             "query_time_ms_max, query_wait_ms_max, "
-             "max_row_bytes, chunk_bytes_max, retain_ms, prefault, check_interval, check_bytes, "
-             "spill_directory, spill_allow_memory, spill_bytes_max, spill_query_bytes_max, "
-             "spill_free_bytes_min, admission_queue_max, ...)"},
-    {"# x\n\n  limt_ratio: 1",
-     "m.yaml:3:3: error: unknown key 'limt_ratio' (did you mean 'limit_ratio'?)"},
-    {"limit_bytes: 1\nlimit_bytes: 2",
-     "m.yaml:2:1: error: duplicate key 'limit_bytes', first on line 1 "
-     "(keep one of the two)"},
-    {"limit_bytes: -1", "m.yaml:1:14: error: limit_bytes: expected a whole amount of bytes "
-                        "from 0 B to 1 EiB, found '-1'" BYTES_HINT},
-    {"limit_bytes: 512M", "m.yaml:1:14: error: limit_bytes: expected a whole amount of bytes "
-                          "from 0 B to 1 EiB, found '512M'" BYTES_HINT},
-    {"limit_bytes: 2EiB", "m.yaml:1:14: error: limit_bytes: expected a whole amount of bytes "
-                          "from 0 B to 1 EiB, found '2EiB'" BYTES_HINT},
-    {"limit_bytes: 1.0001KiB", "m.yaml:1:14: error: limit_bytes: expected a whole amount of "
-                               "bytes from 0 B to 1 EiB, found '1.0001KiB'" BYTES_HINT},
-    {"limit_bytes: [1]", "m.yaml:1:14: error: limit_bytes: expected a whole amount of bytes "
-                         "from 0 B to 1 EiB, found a sequence" BYTES_HINT},
-    {"max_row_bytes: 4095", "m.yaml:1:16: error: max_row_bytes: expected a whole amount of "
-                            "bytes from 4 KiB to 64 MiB, found '4095'" BYTES_HINT},
-    {"chunk_bytes_max: 65MiB", "m.yaml:1:18: error: chunk_bytes_max: expected a whole amount "
-                               "of bytes from 4 KiB to 64 MiB, found '65MiB'" BYTES_HINT},
-    {"check_interval: 0", "m.yaml:1:17: error: check_interval: expected a whole number from 1 "
-                          "to 1000000, found '0'"},
-    {"check_interval: 1000001", "m.yaml:1:17: error: check_interval: expected a whole number "
-                                "from 1 to 1000000, found '1000001'"},
-    {"query_rows_max: 9223372036854775808",
-     "m.yaml:1:17: error: query_rows_max: expected a whole number of at least 0, found "
-     "'9223372036854775808'"},
-    {"query_time_ms_max: 10s", "m.yaml:1:20: error: query_time_ms_max: expected a whole number "
-                               "from 0 to 1000000000000, found '10s'"},
-    {"untracked_reserved_memory_mb: 50MiB",
-     "m.yaml:1:31: error: untracked_reserved_memory_mb: expected a whole "
-     "number from 0 to 1099511627776, found '50MiB'"},
-    {"enable_system_monitor: on",
-     "m.yaml:1:24: error: enable_system_monitor: expected true or false, found 'on'"},
-    {"groups: 1",
-     "m.yaml:1:9: error: groups: expected a mapping, found '1' (write one `key: value` per line)"},
-    {"groups:\n  a: { shar: 1 }", "m.yaml:2:8: error: unknown key 'shar' (did you mean 'share'?)"},
-    {"groups:\n  a: { share: 0 }", "m.yaml:2:15: error: share: expected a whole number from 1 to "
-                                   "1000000, found '0'"},
-    {"groups:\n  a: 3", "m.yaml:2:6: error: a: expected a mapping, found '3' (write one `key: "
-                        "value` per line)"},
-    {"groups:\n  a/b: {}", "m.yaml:2:3: error: the name of a group has no control characters and "
-                           "no '/'"},
-    {"groups:\n  a-name-that-has-one-byte-too-many: {}",
-     "m.yaml:2:3: error: the name of a group has 1 to 31 bytes"},
-    {"groups:\n  a: {}\n  a: {}",
-     "m.yaml:3:3: error: duplicate key 'a', first on line 2 (keep one of the two)"},
-    {"limit_bytes: 1GiB\ngroups:\n  a: { limit_bytes: 2GiB }",
-     "m.yaml:3:21: error: limit_bytes: 2147483648 bytes are above that of all (1073741824), so it "
-     "can never be reached (lower it, raise that of all, or write 0)"},
-    {"groups:\n  a: { limit_bytes: 1GiB, query_limit_bytes: 2GiB }",
-     "m.yaml:2:46: error: query_limit_bytes: 2147483648 bytes are above limit_bytes of the group "
-     "(1073741824), so it can never be reached (lower it, raise limit_bytes of the group, or write "
-     "0)"},
-    {"spill_directory: tmp", "m.yaml:1:18: error: spill_directory: 'tmp': it does not start with "
-                             "'/' (write an absolute path)"},
-    {"spill_directory: /a/../b", "m.yaml:1:18: error: spill_directory: '/a/../b': it contains "
-                                 "'..' (write an absolute path)"},
-    {"spill_directory: []",
-     "m.yaml:1:18: error: spill_directory: expected a text, found a sequence"},
-    {"- 1", "m.yaml:1:1: error: expected a mapping, found a sequence (write one `key: value` "
-            "per line)"},
-    {"limit_bytes: 1GiB\nquery_limit_bytes: 2GiB",
-     "m.yaml:2:20: error: query_limit_bytes: 2147483648 bytes are above limit_bytes "
-     "(1073741824), so it can never be "
-     "reached (lower it, raise limit_bytes, or write 0)"},
-    {"data_limit_bytes: 2GiB\nlimit_bytes: 1GiB",
-     "m.yaml:1:19: error: data_limit_bytes: 2147483648 bytes are above limit_bytes "
-     "(1073741824), so it can never be "
-     "reached (lower it, raise limit_bytes, or write 0)"},
-};
-
-START_TEST(test_limits__refuses_with_place)
-{
-    for (size_t i = 0; i < RN_COUNT(bad_files); i++) {
-        memset(&limits, 0x5A, sizeof(limits));
-        ck_assert_msg(parse(bad_files[i].text) == RATION_CONFIG, "accepted: %s", bad_files[i].text);
-        ck_assert_str_eq(support_error(&error), bad_files[i].error);
-        ck_assert_int_eq(limits.limit_bytes, INT64_C(0x5A5A5A5A5A5A5A5A)); /* untouched */
-        ck_assert_int_eq(rn_heap_bytes(), 0);
-    }
+    same_limits(&limits, &defaults);
 }
 END_TEST
 
@@ -441,10 +326,8 @@ int main(void)
         test_limits__bounds_groups,
         test_limits__validates_groups,
         test_limits__validates_the_directory,
-        test_limits__shipped_file_is_the_defaults,
         test_limits__reads_every_key,
         test_limits__empty_file_is_the_defaults,
-        test_limits__refuses_with_place,
         test_limits__ranges_are_inclusive,
         test_limits__names_a_missing_file,
         test_limits__survives_every_failed_allocation,

@@ -84,6 +84,7 @@ static ration_slot *open_slot(void)
     ration_error error;
     if (slot == NULL) {
         ration_limits_default(&limits);
+        limits.enable_system_monitor = false;
         limits.limit_bytes = INT64_C(256) << 20;
         if (ration_governor_open(&limits, &governor, &error) != RATION_OK ||
             ration_query_open(governor, NULL, &query, &error) != RATION_OK ||

@@ -13,6 +13,7 @@ static rn_slot *open_slot(void)
     if (slot == NULL) {
         ration_limits limits;
         ration_limits_default(&limits);
+        limits.enable_system_monitor = false;
         limits.limit_bytes = 16 << 20;
         if (ration_governor_open(&limits, &governor, NULL) != RATION_OK ||
             rn_slot_open(ration_governor_data(governor), NULL, &slot) != RATION_OK) {
