@@ -39,8 +39,8 @@
 
 struct rn_blocks {
     ration_pool *retained;
-    bool keeps; /* fixed at open; false in a shared ledger */
-    int64_t retain_ns;
+    int64_t keeps;     /* atomic, written under the ledger's lock; 0 in a shared ledger */
+    int64_t retain_ns; /* under the ledger's lock */
     int64_t (*clock_ns)(void);
     rn_kept kept[CLASS_COUNT]; /* under the ledger's lock */
     int64_t decay_at_ns;       /* nothing has to go before; under the ledger's lock */
@@ -50,7 +50,7 @@ struct rn_blocks {
 /* List of blocks of exactly `bytes`, or -1. */
 static int find_class(const rn_blocks *blocks, int64_t bytes)
 {
-    int class = blocks->keeps ? 0 : CLASS_COUNT;
+    int class = rn_load(&blocks->keeps) != 0 ? 0 : CLASS_COUNT;
     while (class < CLASS_COUNT && bytes != RN_BLOCK_BYTES_MIN << class) {
         class += 1;
     }
@@ -117,11 +117,11 @@ void rn_blocks_tick(rn_blocks *blocks)
     rn_ledger *ledger = rn_pool_ledger(blocks->retained);
     int64_t now_ns = blocks->clock_ns();
     int64_t vacated;
-    if (blocks->keeps) {
-        rn_ledger_lock(ledger);
+    rn_ledger_lock(ledger);
+    if (ledger->keep != NULL) {
         (void)rn_shelves_clear(ledger, blocks->retain_ns, now_ns);
-        rn_ledger_unlock(ledger);
     }
+    rn_ledger_unlock(ledger);
     do { /* a piece at a time: others need the lock */
         rn_ledger_lock(ledger);
         vacated = decay(blocks, now_ns, STEP_BYTES);
@@ -133,7 +133,7 @@ static int64_t purge_all(rn_blocks *blocks)
 {
     rn_ledger *ledger = rn_pool_ledger(blocks->retained);
     rn_ledger_lock(ledger);
-    int64_t purged = blocks->keeps ? rn_shelves_clear(ledger, 0, 0) : 0, step;
+    int64_t purged = ledger->keep != NULL ? rn_shelves_clear(ledger, 0, 0) : 0, step;
     rn_ledger_unlock(ledger);
     do {
         rn_ledger_lock(ledger);
@@ -155,7 +155,7 @@ void rn_blocks_purge(rn_blocks *blocks)
 static bool may_keep(const rn_blocks *blocks)
 {
     const ration_pool *pool = blocks->retained;
-    bool room = rn_queue_first(rn_pool_ledger(pool)) == NULL;
+    bool room = rn_load(&blocks->keeps) != 0 && rn_queue_first(rn_pool_ledger(pool)) == NULL;
     for (; pool != NULL && room; pool = rn_pool_parent(pool)) {
         room = rn_pool_room(pool) >= 0;
     }
@@ -185,6 +185,16 @@ static void keep_from_shelf(void *argument, ration_pool *pool, void *block, int6
     }
 }
 
+void rn_blocks_set_locked(rn_blocks *blocks, int64_t retain_ms, bool prefault)
+{
+    rn_ledger *ledger = rn_pool_ledger(blocks->retained);
+    rn_store(&blocks->keeps, !ledger->shared && retain_ms > 0);
+    ledger->shelves = rn_load(&blocks->keeps) != 0;
+    blocks->retain_ns = rn_multiply(retain_ms, 1000000);
+    blocks->decay_at_ns = INT64_MIN; /* looked at anew */
+    rn_store(&blocks->supply.prefault, prefault);
+}
+
 ration_status rn_blocks_open(ration_pool *retained, const rn_blocks_options *options,
                              rn_blocks **out_blocks)
 {
@@ -192,21 +202,20 @@ ration_status rn_blocks_open(ration_pool *retained, const rn_blocks_options *opt
     options = options != NULL ? options : &defaults;
     rn_blocks *blocks = (rn_blocks *)rn_heap_allocate(sizeof(*blocks));
     rn_ledger *ledger = rn_pool_ledger(retained);
-    if (blocks == NULL || !rn_supply_open(&blocks->supply, ledger, options->prefault)) {
+    if (blocks == NULL || !rn_supply_open(&blocks->supply, ledger)) {
         rn_heap_free(blocks, sizeof(*blocks));
         return RATION_NO_MEMORY;
     }
     blocks->retained = retained;
-    blocks->keeps = !ledger->shared && options->retain_ms > 0;
-    blocks->retain_ns = rn_multiply(options->retain_ms, 1000000);
     blocks->clock_ns = options->clock_ns != NULL ? options->clock_ns : rn_clock_coarse_ns;
-    blocks->decay_at_ns = INT64_MAX;
     if (ledger->shared) {
         rn_share_own_of(ledger)->blocks = blocks;
     } else {
-        rn_ledger_set_purge(ledger, purge_kept, blocks->keeps ? keep_from_shelf : NULL, blocks,
-                            retained);
+        rn_ledger_set_purge(ledger, purge_kept, keep_from_shelf, blocks, retained);
     }
+    rn_ledger_lock(ledger);
+    rn_blocks_set_locked(blocks, options->retain_ms, options->prefault);
+    rn_ledger_unlock(ledger);
     *out_blocks = blocks;
     return RATION_OK;
 }
@@ -439,8 +448,9 @@ bool rn_blocks_check(rn_blocks *blocks)
     for (int class = 0; class < CLASS_COUNT && holds; class ++) {
         holds = check_kept(blocks, class, &kept_bytes);
     }
-    holds = holds && kept_bytes <= used_bytes &&
-            (!blocks->keeps || !RN_GOVERNED || rn_load(&blocks->retained->direct) == kept_bytes);
+    holds =
+        holds && kept_bytes <= used_bytes &&
+        (ledger->keep == NULL || !RN_GOVERNED || rn_load(&blocks->retained->direct) == kept_bytes);
     rn_ledger_unlock(ledger);
     return holds;
 }

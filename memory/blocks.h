@@ -32,6 +32,9 @@ typedef struct rn_blocks_options {
 RATION_NODISCARD ration_status rn_blocks_open(ration_pool *retained,
                                               const rn_blocks_options *options,
                                               rn_blocks **out_blocks);
+/* Other options, with the ledger's lock held. What is kept already goes at the next tick when its
+ * time is over by them; a slot that is open keeps its shelves, which are then emptied by ticks. */
+void rn_blocks_set_locked(rn_blocks *blocks, int64_t retain_ms, bool prefault);
 /* Purges and closes; every block must be back. */
 void rn_blocks_close(rn_blocks *blocks);
 /* Closes those of a shared ledger in the child of a fork, which does not have it; blocks of 64 KiB

@@ -289,7 +289,17 @@ void rn_ledger_set_purge(rn_ledger *ledger, rn_purge *purge, rn_keep *keep, void
     ledger->keep = keep;
     ledger->purge_argument = argument;
     ledger->retained = retained;
+    ledger->shelves = keep != NULL;
     rn_ledger_unlock(ledger);
+}
+
+void rn_ledger_set_chunk_locked(rn_ledger *ledger, int64_t chunk_bytes_max)
+{
+    ration_pool *root = (ration_pool *)rn_link_get(&ledger->root);
+    ledger->chunk_bytes_max = RN_MAX(chunk_bytes_max, 0);
+    for (ration_pool *pool = root; pool != NULL; pool = rn_pool_next(pool, root)) {
+        rn_pool_set_slots_below(pool, rn_load(&pool->slots_below));
+    }
 }
 
 int64_t rn_ledger_purge(rn_ledger *ledger, int64_t wanted_bytes)

@@ -244,16 +244,21 @@ void rn_pool_close(ration_pool *pool)
 
 /* ------------------------------------------------------------------ limits, claims, new parent */
 
-void rn_pool_set_limit(ration_pool *pool, int64_t limit_bytes)
+void rn_pool_set_limit_locked(ration_pool *pool, int64_t limit_bytes)
 {
     rn_assert(limit_bytes >= 0);
     rn_no no = {0};
-    rn_ledger *ledger = rn_pool_ledger(pool);
-    rn_ledger_lock(ledger);
     rn_store(&pool->limit, limit_bytes);
     rn_pool_shed(pool, 0, &no);
     rn_pool_trim_unchecked(pool);
-    ledger->freed = true;
+    rn_pool_ledger(pool)->freed = true;
+}
+
+void rn_pool_set_limit(ration_pool *pool, int64_t limit_bytes)
+{
+    rn_ledger *ledger = rn_pool_ledger(pool);
+    rn_ledger_lock(ledger);
+    rn_pool_set_limit_locked(pool, limit_bytes);
     rn_ledger_unlock(ledger);
 }
 

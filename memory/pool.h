@@ -16,7 +16,10 @@ struct rn_ledger {
     int64_t refusals;                    /* ever; stamps them in order */
     int64_t chunk_bytes_max;
     int64_t pass;    /* over the queue; marks the pools it has looked at */
+    int64_t fixed;   /* 1 = the root's limit was set by hand, and follows nothing; atomic */
+    int64_t leader;  /* of a shared one: the process that follows the machine for all */
     bool membarrier; /* fixed at open */
+    bool shelves;    /* slots that are opened have shelves */
     bool unordered;  /* a recall found no barrier: slots may be closed while the lock is free */
     bool freed;      /* bytes came free since the lock was taken: the queue may move */
     bool stale;      /* the queue has changed since it was last looked at */
@@ -53,6 +56,7 @@ struct ration_pool {
     int64_t below;       /* scratch of one count; 0 between two */
     int64_t share;       /* scratch of one ask */
     int64_t pass;        /* of the queue that has looked at it */
+    int64_t resident;    /* of the process whose pool for data it is, as it said last; atomic */
     bool drained; /* no slot below holds credit, and every release below takes the lock: granted =
                      charged */
     ration_status refuse_status;
@@ -124,12 +128,17 @@ static inline void rn_keep_order(void)
 
 /* ledger.c */
 void rn_ledger_lock(rn_ledger *ledger);
+/* Other chunks from now on, with the lock held; credit that is out stays until it is given back. */
+void rn_ledger_set_chunk_locked(rn_ledger *ledger, int64_t chunk_bytes_max);
 /* Before it lets go, the queue moves if it can. */
 void rn_ledger_unlock(rn_ledger *ledger);
 /* Asks the purge hook for `wanted_bytes` and takes home what it freed. */
 int64_t rn_ledger_purge(rn_ledger *ledger, int64_t wanted_bytes);
 
 /* pool.c */
+
+/* rn_pool_set_limit with the lock held. */
+void rn_pool_set_limit_locked(ration_pool *pool, int64_t limit_bytes);
 
 /* What may still be granted at this pool alone; negative when it is above its limit. Both words are
  * >= 0: a claim is, so what is granted is. */

@@ -423,6 +423,26 @@ ration_status rn_ledger_join_shared(int descriptor, int64_t chunk_bytes_max, rn_
     return RATION_OK;
 }
 
+bool rn_ledger_leads(rn_ledger *ledger)
+{
+    if (!ledger->shared) {
+        return true;
+    }
+    rn_share *share = rn_share_of(ledger);
+    bool there = false;
+    rn_ledger_lock(ledger);
+    (void)rn_ledger_bury_gone(ledger, false);
+    for (int64_t i = 0; i < share->sizes.processes; i++) {
+        there |= ledger->leader != 0 && rn_load(&share->holders[i]) == ledger->leader;
+    }
+    if (!there) {
+        ledger->leader = rn_share_own_of(ledger)->process;
+    }
+    bool leads = ledger->leader == rn_share_own_of(ledger)->process;
+    rn_ledger_unlock(ledger);
+    return leads;
+}
+
 void rn_ledger_leave(rn_ledger *ledger)
 {
     rn_share *share = rn_share_of(ledger);

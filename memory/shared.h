@@ -38,6 +38,9 @@ void rn_pool_keep(ration_pool *pool);
 /* Forgets all processes that are gone: closes their slots and pools, takes their tickets out, gives
  * back what they held, for their memory went with them. Returns how many there were. */
 int64_t rn_ledger_bury(rn_ledger *ledger);
+/* Is it this process that follows the machine for all? The first is, as long as it is there, then
+ * the next that asks. Always in a ledger that is not shared. */
+bool rn_ledger_leads(rn_ledger *ledger);
 /* How often a process died with the lock, and another repaired what it left. */
 int64_t rn_ledger_repairs(rn_ledger *ledger);
 

@@ -281,8 +281,8 @@ ration_status rn_slot_open(ration_pool *pool, void *owner, rn_slot **out_slot)
     }
     slot->owner = owner;
     slot->hot.ordering = ledger->membarrier ? 0 : 1;
-    slot->hot.shelves_used = ledger->keep != NULL;
     rn_ledger_lock(ledger);
+    slot->hot.shelves_used = ledger->shelves;
     rn_link_set(&slot->pool, pool); /* from here on it counts, also when its process dies */
     rn_pool_deal_slot(pool, slot);
     rn_pool_count_slots(pool, 1);

@@ -164,7 +164,7 @@ void *rn_supply_obtain(rn_supply *supply, int64_t bytes)
         return NULL;
     }
     rn_unpoison(block, (size_t)bytes);
-    if (supply->prefault) {
+    if (rn_load(&supply->prefault) != 0) {
         rn_pages_populate(block, bytes);
     }
     (void)rn_fetch_add(&supply->out_bytes, bytes);
@@ -199,11 +199,11 @@ void rn_supply_vacate_locked(rn_supply *supply, void *block, int64_t bytes)
     }
 }
 
-bool rn_supply_open(rn_supply *supply, rn_ledger *ledger, bool prefault)
+bool rn_supply_open(rn_supply *supply, rn_ledger *ledger)
 {
     (void)
         rn_page_features_get(); /* now: asking takes 12 KiB of stack, which a fiber may not have */
-    *supply = (rn_supply){.ledger = ledger, .prefault = prefault};
+    *supply = (rn_supply){.ledger = ledger};
     return rn_spans_open(&supply->spans);
 }
 

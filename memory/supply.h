@@ -12,12 +12,12 @@
 typedef struct rn_supply {
     rn_ledger *ledger;
     rn_spans spans;
-    bool prefault;     /* fresh blocks are made resident at once; fixed at open */
+    int64_t prefault;  /* fresh blocks are made resident at once; atomic */
     int64_t out_bytes; /* of blocks obtained and not vacated; any thread */
 } rn_supply;
 
 /* False = no memory for the table of spans. */
-RATION_NODISCARD bool rn_supply_open(rn_supply *supply, rn_ledger *ledger, bool prefault);
+RATION_NODISCARD bool rn_supply_open(rn_supply *supply, rn_ledger *ledger);
 /* Unmaps all spans. Of a shared ledger that the process does not have any more, too. */
 void rn_supply_close(rn_supply *supply);
 /* A block without pages: it reads as zeros. NULL = the system refuses. */

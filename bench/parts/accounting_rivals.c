@@ -348,6 +348,7 @@ static void open_host(void)
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = LIMIT_BYTES;
     must_be_ok(ration_governor_open(&limits, &host.governor, NULL));
     must_be_ok(ration_query_open(host.governor, NULL, &host.query, NULL));

@@ -18,6 +18,7 @@ void world_open(void)
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = LIMIT_BYTES;
     must_be_ok(ration_governor_open(&limits, &bench_world.governor, NULL));
     must_be_ok(ration_query_open(bench_world.governor, NULL, &bench_world.query, NULL));

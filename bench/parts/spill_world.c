@@ -51,6 +51,7 @@ static void open_governor(spill_world *world, int64_t limit_bytes, const char *g
     ration_error error = {.status = RATION_OK};
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = limit_bytes;
     (void)snprintf(limits.spill_directory, sizeof limits.spill_directory, "%s",
                    world->task->directory);

@@ -1,87 +1,152 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * memory/machine/probe.c over machines put into folders: tests/fixtures/sysroot. One row of
- * `machines` per folder; what the binding source must be, its limit, its use, and what must be
- * noted. */
+ * memory/machine/ over machines as text (machines.h): each file of tests/fixtures/machines says
+ * what has to come out of it, with the arithmetic. Here: snapshots. Refreshes:
+ * test_probe_refresh.c; garbage in every file: test_probe_hostile.c. */
 #include "memory/machine/probe.h"
 
-#include "tests/support.h"
+#include <errno.h>
 
-#define KIB INT64_C(1024)
-#define MIB (KIB * 1024)
-#define GIB (MIB * 1024)
+#include "tests/memory/machines.h"
 
-struct machine {
-    const char *folder;
-    const char *binding;
-    int64_t limit, used, headroom;
-    int sources;
-    const char *note; /* must be part of the note; "" = no note at all */
-};
-
-static const struct machine machines[] = {
-    {"bare", "MemAvailable", 16 * GIB, 4 * GIB, 12 * GIB, 2, ""},
-    /* rss 100, shmem 8, kernel 4; 300 of page cache do not count */
-    {"v1_leaf", "cgroup v1 /pod/app", 512 * MIB, 112 * MIB, 400 * MIB, 5, ""},
-    {"v1_parent", "cgroup v1 /pod", 256 * MIB, 200 * MIB, 56 * MIB, 5, ""},
-    {"v1_hidden", "cgroup v1 above /", 128 * MIB, 30 * MIB, 98 * MIB, 4, "outside what is mounted"},
-    {"v1_container", "cgroup v1 /docker/abc", 300 * MIB, 60 * MIB, 240 * MIB, 3, ""},
-    {"v1_huge", "MemAvailable", INT64_C(1) << 62, (INT64_C(1) << 62) - 16 * GIB, 16 * GIB, 4,
-     "beyond belief"},
-    {"v2_leaf", "cgroup v2 /pod/app", 400 * MIB, 115 * MIB, 285 * MIB, 4, ""},
-    {"v2_parent", "cgroup v2 /pod", 600 * MIB, 460 * MIB, 140 * MIB, 4, ""},
-    {"v2_max", "MemAvailable", 16 * GIB, 4 * GIB, 12 * GIB, 4, ""},
-    {"v2_high", "cgroup v2 /app", 500 * MIB, 100 * MIB, 400 * MIB, 3, ""},
-    {"v2_cache", "cgroup v2 /app", GIB, 200 * MIB - 4096, 824 * MIB + 4096, 3, ""},
-    {"v2_blank", "cgroup v2 /my app", 200 * MIB, MIB, 199 * MIB, 3, ""},
-    /* VmRSS stands for the use */
-    {"v2_unknown_use", "cgroup v2 /app", 100 * MIB, 20 * MIB, 80 * MIB, 3,
-     "app/memory.current: No such file"},
-    {"v2_unreadable", "MemAvailable", 16 * GIB, 4 * GIB, 12 * GIB, 2,
-     "app/memory.max: Is a directory"},
-    {"garbage", "MemFree", 16 * GIB, 12 * GIB, 4 * GIB, 2, "app/memory.max: not a number"},
-    {"rlimits", "RLIMIT_DATA", 110 * MIB, 100 * MIB, 10 * MIB, 4, ""},
-};
+#define MIB (INT64_C(1) << 20)
+#define GIB (INT64_C(1) << 30)
+#define MACHINES_MAX 200
 
 static rn_probe probe;
+static machine host;
+static char names[MACHINES_MAX][64];
 
-static const char *sysroot(const char *folder)
+static void expect_amount(const char *key, int64_t got)
 {
-    char name[128];
-    snprintf(name, sizeof(name), "tests/fixtures/sysroot/%s", folder);
-    return support_path(name);
+    const char *fact = machine_fact(&host, key);
+    if (fact != NULL) {
+        ck_assert_msg(got == machine_sum(fact), "%s: %s %lld, expected %s", host.name, key,
+                      (long long)got, fact);
+    }
 }
 
-START_TEST(test_probe__finds_the_binding_source)
+static void expect_text(const char *key, const char *got)
 {
-    for (size_t i = 0; i < RN_COUNT(machines); i++) {
-        const struct machine *machine = &machines[i];
-        ration_error error;
-        support_ok(rn_probe_read(sysroot(machine->folder), &probe, &error), &error);
-        const rn_probe_source *binding = &probe.sources[probe.binding];
-        ck_assert_msg(strcmp(binding->name, machine->binding) == 0, "%s: %s", machine->folder,
-                      binding->name);
-        ck_assert_msg(binding->limit_bytes == machine->limit, "%s: limit %lld", machine->folder,
-                      (long long)binding->limit_bytes);
-        ck_assert_msg(binding->used_bytes == machine->used, "%s: used %lld", machine->folder,
-                      (long long)binding->used_bytes);
-        ck_assert_msg(binding->headroom_bytes == machine->headroom, "%s: headroom %lld",
-                      machine->folder, (long long)binding->headroom_bytes);
-        ck_assert_int_eq(probe.available_bytes, machine->headroom);
-        ck_assert_msg(probe.count == machine->sources, "%s: %d sources", machine->folder,
-                      probe.count);
-        bool noted = machine->note[0] == '\0' ? probe.note[0] == '\0'
-                                              : strstr(probe.note, machine->note) != NULL;
-        ck_assert_msg(noted, "%s: note '%s'", machine->folder, probe.note);
+    const char *fact = machine_fact(&host, key);
+    if (fact != NULL) {
+        ck_assert_msg(strcmp(got, fact) == 0, "%s: %s '%s'", host.name, key, got);
     }
+}
+
+/* "source NAME: LIMIT, USED" of one that does not bind. */
+static void expect_source(const char *fact)
+{
+    char name[200], amounts[100];
+    const char *colon = strrchr(fact, ':');
+    ck_assert_ptr_nonnull(colon);
+    rn_copy_text(name, (size_t)(colon - fact) + 1, fact);
+    rn_copy_text(amounts, sizeof(amounts), colon + 2);
+    char *comma = strchr(amounts, ',');
+    ck_assert_ptr_nonnull(comma);
+    *comma = '\0';
+    for (int i = 0; i < probe.count; i++) {
+        if (strcmp(probe.sources[i].name, name) == 0) {
+            ck_assert_msg(probe.sources[i].limit_bytes == machine_sum(amounts) &&
+                              probe.sources[i].used_bytes == machine_sum(comma + 2),
+                          "%s: %s: limit %lld, used %lld", host.name, name,
+                          (long long)probe.sources[i].limit_bytes,
+                          (long long)probe.sources[i].used_bytes);
+            return;
+        }
+    }
+    ck_abort_msg("%s: no source '%s'", host.name, name);
+}
+
+/* Four figures, or "none". */
+static void expect_figures(const char *key, bool known, int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    const char *fact = machine_fact(&host, key);
+    char got[120];
+    if (fact != NULL) {
+        snprintf(got, sizeof(got), "%lld %lld %lld %lld", (long long)a, (long long)b, (long long)c,
+                 (long long)d);
+        ck_assert_msg(strcmp(fact, known ? got : "none") == 0, "%s: %s %s, expected %s", host.name,
+                      key, known ? got : "none", fact);
+    }
+}
+
+static void expect_huge_pages(void)
+{
+    const char *fact = machine_fact(&host, "huge");
+    char got[100];
+    if (fact != NULL) {
+        snprintf(got, sizeof(got), "%lld MiB %lld %lld", (long long)(probe.huge_page_bytes / MIB),
+                 (long long)probe.huge_pages, (long long)probe.huge_pages_free);
+        ck_assert_msg(strcmp(got, fact) == 0, "%s: huge %s", host.name, got);
+    }
+}
+
+static void expect_facts(void)
+{
+    const rn_probe_source *binding = &probe.sources[probe.binding];
+    const char *note = machine_fact(&host, "note"), *hidden = machine_fact(&host, "hidden");
+    const rn_probe_stall *stall = &probe.stall, *own = &probe.group_stall;
+    char count[16];
+    snprintf(count, sizeof(count), "%d", probe.count);
+    expect_text("binding", binding->name);
+    expect_amount("limit", binding->limit_bytes);
+    expect_amount("used", binding->used_bytes);
+    expect_amount("headroom", binding->headroom_bytes);
+    expect_text("sources", count);
+    expect_text("group", probe.group);
+    expect_text("file", binding->file);
+    expect_amount("swap", probe.swap_bytes);
+    expect_amount("swap_free", probe.swap_free_bytes);
+    ck_assert_int_eq(probe.available_bytes, binding->headroom_bytes);
+    ck_assert_msg(probe.hidden == (hidden != NULL), "%s: hidden %d", host.name, probe.hidden);
+    ck_assert_msg(note == NULL ? probe.note[0] == '\0' : strstr(probe.note, note) != NULL,
+                  "%s: note '%s'", host.name, probe.note);
+    expect_huge_pages();
+    expect_figures("stall", stall->known, stall->some_us, stall->full_us, stall->some_ppm_of_10s,
+                   stall->full_ppm_of_10s);
+    expect_figures("group_stall", own->known, own->some_us, own->full_us, own->some_ppm_of_10s,
+                   own->full_ppm_of_10s);
+    expect_figures("events", probe.events.known, probe.events.high, probe.events.max,
+                   probe.events.oom, probe.events.oom_kill);
+    for (int i = 0; i < host.count; i++) {
+        if (strcmp(host.facts[i].key, "source") == 0) {
+            expect_source(host.facts[i].value);
+        }
+    }
+}
+
+START_TEST(test_probe__reads_every_machine)
+{
+    int count = machine_names(names, MACHINES_MAX);
+    ck_assert_int_ge(count, 60);
+    for (int i = 0; i < count; i++) {
+        ration_error error;
+        machine_open(&host, names[i]);
+        const char *fails = machine_fact(&host, "fails");
+        if (fails != NULL) {
+            ck_assert_int_eq(rn_probe_read(host.root, &probe, &error), RATION_ENVIRONMENT);
+            ck_assert_msg(strstr(error.message, fails) != NULL, "%s: %s", host.name, error.message);
+        } else if (machine_fact(&host, "binding") != NULL) {
+            support_ok(rn_probe_read(host.root, &probe, &error), &error);
+            expect_facts();
+        }
+        machine_close(&host);
+    }
+    printf("%d machines\n", count);
 }
 END_TEST
 
 START_TEST(test_probe__keeps_headroom_equation)
 {
-    for (size_t i = 0; i < RN_COUNT(machines); i++) {
-        ration_error error;
-        support_ok(rn_probe_read(sysroot(machines[i].folder), &probe, &error), &error);
+    int count = machine_names(names, MACHINES_MAX);
+    for (int i = 0; i < count; i++) {
+        machine_open(&host, names[i]);
+        probe.count = 0;
+        if (rn_probe_read(host.root, &probe, NULL) == RATION_OK) {
+            ck_assert_int_ge(probe.count, 1);
+        }
+        machine_close(&host);
         for (int k = 0; k < probe.count; k++) {
             const rn_probe_source *source = &probe.sources[k];
             int64_t left = RN_MAX(source->limit_bytes - source->used_bytes, 0);
@@ -89,143 +154,167 @@ START_TEST(test_probe__keeps_headroom_equation)
             ck_assert_int_eq(source->headroom_bytes,
                              source->limit_bytes == INT64_MAX ? INT64_MAX : left);
             ck_assert_int_ge(source->headroom_bytes, probe.available_bytes);
+            ck_assert_int_eq(source->kind == RN_PROBE_GROUP, source->group[0] != '\0');
         }
     }
 }
 END_TEST
 
-/* 9223372036854771712 of version 1, "max" of version 2. */
-START_TEST(test_probe__knows_unlimited)
+/* The own group is below each of its sources' groups: who is not would not share its own limit. */
+START_TEST(test_probe__is_a_member_of_its_sources)
 {
-    ration_error error;
-    static const char *const folders[] = {"v1_parent", "v2_max"};
-    for (size_t i = 0; i < RN_COUNT(folders); i++) {
-        support_ok(rn_probe_read(sysroot(folders[i]), &probe, &error), &error);
-        ck_assert_int_eq(probe.sources[2].limit_bytes, INT64_MAX);
-        ck_assert_int_eq(probe.sources[2].headroom_bytes, INT64_MAX);
-        ck_assert_int_gt(probe.sources[2].used_bytes, 0);
+    int count = machine_names(names, MACHINES_MAX);
+    for (int i = 0; i < count; i++) {
+        machine_open(&host, names[i]);
+        probe.count = 0;
+        if (rn_probe_read(host.root, &probe, NULL) != RATION_OK) {
+            probe.count = 0;
+        }
+        machine_close(&host);
+        for (int k = 0; k < probe.count; k++) {
+            ck_assert_msg(probe.sources[k].kind != RN_PROBE_GROUP ||
+                              rn_probe_below(probe.group, probe.sources[k].group),
+                          "%s: '%s' is not below '%s'", host.name, probe.group,
+                          probe.sources[k].group);
+        }
     }
 }
 END_TEST
 
-START_TEST(test_probe__names_the_file_without_prefix)
+START_TEST(test_probe__knows_who_is_below)
 {
-    ration_error error;
-    support_ok(rn_probe_read(sysroot("v2_high"), &probe, &error), &error);
-    ck_assert_str_eq(probe.sources[0].file, "/proc/meminfo");
-    ck_assert_str_eq(probe.sources[probe.binding].file, "/sys/fs/cgroup/app/memory.high");
+    static const struct {
+        const char *group, *above;
+        bool below;
+    } cases[] = {
+        {"v2 /pod/app", "v2 /pod", true},
+        {"v2 /pod", "v2 /pod", true},
+        {"v2 /podium", "v2 /pod", false},
+        {"v2 /pod", "v2 /pod/app", false},
+        {"v2 /pod", "v2 /", true},
+        {"v2 /", "v2 /", true},
+        {"v2 /", "v2 /pod", false},
+        {"v1 /pod", "v2 /pod", false},
+        {"v1 /pod", "v2 /", false},
+        {"", "v2 /", false},
+        {"v2 /", "", false},
+        {"", "", false},
+        {"v2:77 /pod", "v2:77 /", true},
+        {"v2:77 /", "v2:78 /", false},
+        {"v2:77 /", "v2 /", false},
+        {"v2 /my app/x", "v2 /my app", true},
+        {"v2 /../x", "v2 /../x", true},
+        {"v2 /my app", "v2 /my", false},
+    };
+    for (size_t i = 0; i < RN_COUNT(cases); i++) {
+        ck_assert_msg(rn_probe_below(cases[i].group, cases[i].above) == cases[i].below,
+                      "'%s' below '%s'", cases[i].group, cases[i].above);
+    }
 }
 END_TEST
 
 START_TEST(test_probe__needs_meminfo)
 {
     ration_error error;
+    machine_open(&host, "no_meminfo");
     probe.count = 77;
-    ck_assert_int_eq(rn_probe_read(sysroot("missing"), &probe, &error), RATION_ENVIRONMENT);
+    ck_assert_int_eq(rn_probe_read(host.root, &probe, &error), RATION_ENVIRONMENT);
     ck_assert_str_eq(support_error(&error),
                      "/proc/meminfo: error: cannot read MemTotal: No such file or directory "
                      "(set limit_bytes in memory.yaml: no limit can be derived here)");
     ck_assert_int_eq(probe.count, 77);
+    machine_close(&host);
     ck_assert_int_eq(rn_probe_read("/does/not/exist", &probe, NULL), RATION_ENVIRONMENT);
 }
 END_TEST
 
-static void make_folders(char *path)
-{
-    for (char *at = strchr(path + 1, '/'); at != NULL; at = strchr(at + 1, '/')) {
-        *at = '\0';
-        (void)mkdir(path, 0700);
-        *at = '/';
-    }
-}
-
-static void write_below(const char *root, const char *path, const char *text)
-{
-    char full[1024];
-    snprintf(full, sizeof(full), "%s/%s", root, path);
-    make_folders(full);
-    support_write(root, path, text, strlen(text));
-}
-
 /* The table holds 64 sources; the limit sits on the outermost of 100 groups. */
 START_TEST(test_probe__keeps_the_binding_of_many_groups)
 {
-    char root[256], group[512] = "", path[700], line[600];
+    char group[512] = "", path[700];
     ration_error error;
-    rn_copy_text(root, sizeof(root), support_folder());
-    write_below(root, "proc/meminfo", "MemTotal: 16777216 kB\nMemAvailable: 16777216 kB\n");
-    write_below(root, "proc/self/mountinfo", "30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n");
+    machine_open(&host, "bare");
     for (int depth = 0; depth < 100; depth++) {
-        snprintf(path, sizeof(path), "c%s/memory.max", group);
-        write_below(root, path, depth == 1 ? "1048576\n" : "max\n");
-        snprintf(path, sizeof(path), "c%s/memory.current", group);
-        write_below(root, path, "4096\n");
+        snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.max", group);
+        machine_write(&host, path, depth == 1 ? "{1 MiB}" : "max");
+        snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.current", group);
+        machine_write(&host, path, "4096");
         strcat(group, "/g");
     }
-    snprintf(line, sizeof(line), "0::%s\n", group);
-    write_below(root, "proc/self/cgroup", line);
-    support_ok(rn_probe_read(root, &probe, &error), &error);
-    support_remove(root);
+    snprintf(path, sizeof(path), "0::%s", group);
+    machine_write(&host, "/proc/self/cgroup", path);
+    support_ok(rn_probe_read(host.root, &probe, &error), &error);
+    machine_close(&host);
     ck_assert_int_eq(probe.count, RN_PROBE_SOURCES_MAX);
     ck_assert_str_eq(probe.sources[0].name, "MemTotal"); /* the roomiest made place */
     ck_assert_str_eq(probe.sources[1].name, "MemAvailable");
     ck_assert_str_eq(probe.sources[probe.binding].name, "cgroup v2 /g");
-    ck_assert_int_eq(probe.available_bytes, 1048576 - 4096);
+    ck_assert_int_eq(probe.available_bytes, MIB - 4096);
 }
 END_TEST
 
-/* Random bytes and random truncations of good files: any answer, no crash, the equation holds. */
-START_TEST(test_probe__survives_noise)
+/* Six groups with names of 70 characters: 3 + 3 x 71 = 216 fit into 255, a fourth does not. The
+ * files are found all the same, and the cut group is above the whole one. */
+START_TEST(test_probe__cuts_long_groups_between_names)
 {
-    static const char *const files[] = {
-        "proc/meminfo",     "proc/self/cgroup", "proc/self/mountinfo", "proc/self/limits",
-        "proc/self/status", "c/a/memory.max",   "c/a/memory.stat",     "c/a/memory.current"};
-    static const char *const texts[] = {
-        "MemTotal: 16777216 kB\nMemAvailable: 16777216 kB\n",
-        "0::/a\n1:memory:/a\n",
-        "30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n1 2 3 / /c rw - cgroup c rw,memory\n",
-        "Max address space  1000000000 1000000000 bytes\n",
-        "VmSize: 1000 kB\n",
-        "1048576\n",
-        "inactive_file 10\ntotal_rss 10\n",
-        "4096\n"};
-    char root[256];
-    rn_copy_text(root, sizeof(root), support_folder());
-    srand(7);
-    printf("seed=7\n");
-    for (int round = 0; round < 300; round++) {
-        for (size_t i = 0; i < RN_COUNT(files); i++) {
-            char noise[256];
-            snprintf(noise, sizeof(noise), "%s", texts[i]);
-            size_t length = strlen(noise);
-            for (int edits = rand() % 3; edits > 0 && (i > 0 || round % 4 == 0); edits--) {
-                noise[(size_t)rand() % length] = (char)rand();
-            }
-            length = rand() % 4 == 0 ? (size_t)rand() % length : length;
-            write_below(root, files[i], "");
-            support_write(root, files[i], noise, i > 0 ? length : strlen(noise));
-        }
-        if (rn_probe_read(root, &probe, NULL) == RATION_OK) {
-            ck_assert_int_ge(probe.count, 1);
-            ck_assert_int_ge(probe.available_bytes, 0);
+    char group[500] = "", path[600], third[RN_PROBE_GROUP_BYTES];
+    ration_error error;
+    machine_open(&host, "bare");
+    for (int depth = 0; depth < 6; depth++) {
+        memset(strchr(group, '\0'), '\0', 72);
+        strcat(group, "/");
+        memset(strchr(group, '\0'), 'a' + depth, 70);
+        if (depth == 2) {
+            snprintf(third, sizeof(third), "v2 %.250s", group);
         }
     }
-    support_remove(root);
+    snprintf(path, sizeof(path), "0::%s", group);
+    machine_write(&host, "/proc/self/cgroup", path);
+    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.max", group);
+    machine_write(&host, path, "{100 MiB}");
+    support_ok(rn_probe_read(host.root, &probe, &error), &error);
+    ck_assert_str_eq(probe.group, third);
+    ck_assert_str_eq(probe.sources[probe.binding].group, third);
+    ck_assert_int_eq(probe.sources[probe.binding].limit_bytes, 100 * MIB);
+    /* its file's name is too long to be kept: never refreshed, and so never stale */
+    ck_assert(!rn_probe_refresh(host.root, &probe, NULL));
+    machine_close(&host);
 }
 END_TEST
 
 START_TEST(test_probe__reads_its_own_process)
 {
     int64_t rss = 0, peak = 0;
-    rn_probe_self(sysroot("bare"), &rss, &peak);
+    machine_open(&host, "bare");
+    rn_probe_self(host.root, &rss, &peak);
     ck_assert_int_eq(rss, 20 * MIB);
     ck_assert_int_eq(peak, 24 * MIB);
-    rn_probe_self("", &rss, &peak);
-    ck_assert_int_gt(rss, 0);
-    ck_assert_int_ge(peak, rss);
+    ck_assert_int_eq(rn_probe_resident(host.root), 12 * MIB + 2 * MIB);    /* RssAnon + RssShmem */
+    machine_write(&host, "/proc/self/status", "VmRSS: {20 MiB in kB} kB"); /* before Linux 4.5 */
+    ck_assert_int_eq(rn_probe_resident(host.root), 20 * MIB);
+    machine_close(&host);
     rn_probe_self("/does/not/exist", &rss, &peak);
     ck_assert_int_eq(rss, 0);
     ck_assert_int_eq(peak, 0);
+    ck_assert_int_eq(rn_probe_resident("/does/not/exist"), 0);
+}
+END_TEST
+
+/* Written memory is seen, memory that was only asked for is not. */
+START_TEST(test_probe__sees_its_own_memory)
+{
+    int64_t rss, peak, before = rn_probe_resident("");
+    static volatile char bytes[32 * 1024 * 1024];
+    rn_probe_self("", &rss, &peak);
+    ck_assert_int_gt(before, 0);
+    ck_assert_int_ge(rss, before);
+    ck_assert_int_ge(peak, rss);
+    for (size_t at = 0; at < sizeof(bytes) / 2; at += 4096) {
+        bytes[at] = 1;
+    }
+    int64_t after = rn_probe_resident("");
+    ck_assert_int_ge(after, before + 12 * MIB);
+    ck_assert_int_le(after, before + 24 * MIB);
 }
 END_TEST
 
@@ -236,21 +325,44 @@ START_TEST(test_probe__reads_this_machine)
     ck_assert_int_gt(probe.physical_bytes, 0);
     ck_assert_int_gt(probe.available_bytes, 0);
     ck_assert_int_le(probe.available_bytes, probe.physical_bytes);
+    int64_t serial = probe.serial;
+    support_ok(rn_probe_read(NULL, &probe, &error), &error);
+    ck_assert_int_gt(probe.serial, serial);
+}
+END_TEST
+
+/* A trigger, or an errno that says why not: the kernel decides. */
+START_TEST(test_probe__asks_for_a_stall_trigger)
+{
+    ration_error error;
+    support_ok(rn_probe_read("", &probe, &error), &error);
+    int descriptor = rn_probe_stall_trigger(&probe, 150000, 2000000);
+    if (descriptor >= 0) {
+        ck_assert_int_eq(close(descriptor), 0);
+        /* more of a window than there is of it */
+        ck_assert_int_eq(rn_probe_stall_trigger(&probe, 3000000, 2000000), -1);
+        ck_assert_int_eq(errno, EINVAL);
+    } else {
+        printf("no trigger: %s\n", strerror(errno));
+        ck_assert_int_ne(errno, 0);
+    }
 }
 END_TEST
 
 int main(void)
 {
     const TTest *const tests[] = {
-        test_probe__finds_the_binding_source,
+        test_probe__reads_every_machine,
         test_probe__keeps_headroom_equation,
-        test_probe__knows_unlimited,
-        test_probe__names_the_file_without_prefix,
+        test_probe__is_a_member_of_its_sources,
+        test_probe__knows_who_is_below,
         test_probe__needs_meminfo,
         test_probe__keeps_the_binding_of_many_groups,
-        test_probe__survives_noise,
+        test_probe__cuts_long_groups_between_names,
         test_probe__reads_its_own_process,
+        test_probe__sees_its_own_memory,
         test_probe__reads_this_machine,
+        test_probe__asks_for_a_stall_trigger,
     };
     return support_run("probe", tests, RN_COUNT(tests));
 }
