@@ -15,6 +15,9 @@
  * is woken when a query ends, gives up its turn or is admitted, or a limit changes; and it looks
  * every LOOK_NS by itself, for bytes that come free in other ways.
  *
+ * While the host is critically short of memory (monitor.h) nobody is admitted beside those that are:
+ * who would be waits as if stopped at the root, and is answered HOST_PRESSURE when that lasts.
+ *
  *   1. waits_turn iff in the list; turns_waiting counts them; <= admission_queue_max.
  *   2. group->admitted = its queries with `admitted`; never above queries_max.
  *   3. Who waits holds nothing, but for what was granted to its ticket.
@@ -34,22 +37,26 @@
 
 static bool precedes(const ration_query *one, const ration_query *other)
 {
-    return one->priority != other->priority ? one->priority > other->priority
-                                            : one->turn_number < other->turn_number;
+    int64_t above = rn_query_priority(one) - rn_query_priority(other);
+    return above != 0 ? above > 0 : one->turn_number < other->turn_number;
 }
 
-static void enter_list(ration_query *query)
+static void insert(ration_query *query)
 {
-    ration_governor *governor = query->governor;
-    int64_t wait_ms = governor->limits.admission_wait_ms_max;
-    query->turn_number = ++governor->turns;
-    query->turn_until_ns = rn_add(rn_clock_ns(), rn_multiply(wait_ms, 1000000));
-    ration_query **place = &governor->first_turn;
+    ration_query **place = &query->governor->first_turn;
     while (*place != NULL && precedes(*place, query)) {
         place = &(*place)->turn_next;
     }
     query->turn_next = *place;
     *place = query;
+}
+
+static void enter_list(ration_query *query)
+{
+    ration_governor *governor = query->governor;
+    query->turn_number = ++governor->turns;
+    query->turn_since_ns = rn_clock_ns();
+    insert(query);
     query->waits_turn = true;
     governor->turns_waiting += 1;
 }
@@ -73,8 +80,15 @@ static void leave_list(ration_query *query)
 static bool is_group_full(const ration_query *query)
 {
     const rn_group *group = query->group;
-    return group != NULL && group->limits->queries_max != 0 &&
-           group->admitted >= group->limits->queries_max;
+    return group != NULL && group->queries_max != 0 && group->admitted >= group->queries_max;
+}
+
+/* Is it held back because the host is short of memory? Not when nobody is admitted: pressure may come
+ * from elsewhere and never end, and then they run one after the other. */
+static bool is_held_back(const ration_query *query)
+{
+    const ration_governor *governor = query->governor;
+    return governor->admitted > 0 && rn_monitor_pauses(governor);
 }
 
 /* The pool at which somebody before it is stopped, and so it is; NULL = it may try. */
@@ -82,7 +96,7 @@ static ration_pool *find_stop(const ration_query *query)
 {
     const ration_query *before = query->governor->first_turn;
     for (; before != NULL && before != query; before = before->turn_next) {
-        bool earlier = query->waits_turn || before->priority >= query->priority;
+        bool earlier = query->waits_turn || rn_query_priority(before) >= rn_query_priority(query);
         if (earlier && before->stopped_at != NULL &&
             rn_pool_is_below(query->pool, before->stopped_at)) {
             return before->stopped_at;
@@ -95,7 +109,8 @@ static ration_pool *find_stop(const ration_query *query)
 static void move(ration_governor *governor)
 {
     for (ration_query *at = governor->first_turn; at != NULL; at = at->turn_next) {
-        bool may_try = find_stop(at) == NULL && !(at->behind_gate && is_group_full(at));
+        bool may_try = find_stop(at) == NULL && !(at->behind_gate && is_group_full(at)) &&
+                       !(at->behind_pressure && is_held_back(at));
         if (may_try && rn_ticket_read(at->entry) == RN_TICKET_RESTING) {
             rn_ticket_ask_again(at->entry);
         }
@@ -110,6 +125,7 @@ static void move(ration_governor *governor)
 static void admit(ration_query *query)
 {
     query->admitted = true;
+    query->governor->admitted += 1;
     if (query->group != NULL) {
         query->group->admitted += 1;
     }
@@ -134,6 +150,12 @@ static rn_reply try_once(ration_query *query, int64_t bytes, const char *site, r
     if (small != NULL) {
         return refuse_for_good(query, small, no);
     }
+    /* What was granted to its ticket is its own already. */
+    query->behind_pressure =
+        rn_ticket_read(query->entry) != RN_TICKET_GRANTED && is_held_back(query);
+    if (query->behind_pressure) {
+        no->pool = query->governor->root;
+    }
     query->behind_gate = no->pool == NULL && is_group_full(query);
     if (query->behind_gate) {
         no->pool = query->group->pool;
@@ -148,7 +170,7 @@ static rn_reply try_once(ration_query *query, int64_t bytes, const char *site, r
 
 static void refuse_waiting(ration_query *query, rn_no *no, ration_status status)
 {
-    if (!query->behind_gate && rn_is_refusal(status)) {
+    if (!query->behind_gate && !query->behind_pressure && rn_is_refusal(status)) {
         rn_pool_refuse(no->pool, no->asked_bytes, no->needed_bytes, no);
         no->status = status;
         rn_slot_refuse(query->entry, no);
@@ -160,13 +182,16 @@ static ration_status find_late(const ration_query *query)
 {
     const ration_governor *governor = query->governor;
     if (!query->waits_turn) {
-        bool full = governor->turns_waiting >= governor->limits.admission_queue_max;
+        bool full = governor->turns_waiting >= governor->settings->limits.admission_queue_max;
         return full ? RATION_QUEUE_FULL : RATION_OK;
     }
     int64_t now_ns = rn_clock_ns();
-    return now_ns > query->deadline_ns     ? RATION_DEADLINE
-           : now_ns > query->turn_until_ns ? RATION_QUEUE_TIMEOUT
-                                           : RATION_OK;
+    int64_t wait_ns = rn_multiply(governor->settings->limits.admission_wait_ms_max, 1000000);
+    bool late = now_ns > rn_add(query->turn_since_ns, wait_ns);
+    return now_ns > query->deadline_ns      ? RATION_DEADLINE
+           : late && query->behind_pressure ? RATION_HOST_PRESSURE
+           : late                           ? RATION_QUEUE_TIMEOUT
+                                            : RATION_OK;
 }
 
 static rn_reply enter(ration_query *query, int64_t bytes, const char *site)
@@ -214,6 +239,17 @@ void rn_admission_move(ration_governor *governor)
     rn_ledger_unlock(governor->ledger);
 }
 
+void rn_admission_sort_locked(ration_governor *governor)
+{
+    ration_query *rest = governor->first_turn;
+    governor->first_turn = NULL;
+    while (rest != NULL) {
+        ration_query *query = rest;
+        rest = query->turn_next;
+        insert(query);
+    }
+}
+
 static void close_entry(ration_query *query)
 {
     if (query->entry != NULL) {
@@ -227,6 +263,7 @@ void rn_admission_end(ration_query *query)
     rn_ledger *ledger = query->governor->ledger;
     rn_ledger_lock(ledger);
     leave_list(query);
+    query->governor->admitted -= query->admitted;
     if (query->admitted && query->group != NULL) {
         query->group->admitted -= 1;
     }
@@ -252,16 +289,29 @@ static bool lower(ration_query *query, int64_t bytes)
            rn_pool_try_claim(query->pool, bytes, &no);
 }
 
-/* The words for a group that is full: no memory was wanting. */
+/* The words for a group that is full, and for a host that is short of memory: no memory of the
+ * governor's was wanting. */
 static const ration_error *explain(const ration_query *query, ration_status status,
                                    ration_error *error)
 {
+    if (status == RATION_HOST_PRESSURE || (status == RATION_QUEUE_FULL && query->behind_pressure)) {
+        ration_governor_figures figures;
+        ration_governor_read(query->governor, &figures);
+        char left[32];
+        rn_text text = rn_text_over(left, sizeof left);
+        rn_text_put_size(&text, figures.available_bytes);
+        (void)rn_error_set(error, status,
+                           "free memory there, lower limit_ratio, or raise admission_wait_ms_max",
+                           "%s: %s leaves %s, so new queries wait until it is better",
+                           ration_status_sentence(status), figures.binding, left);
+        return error;
+    }
     if (!query->behind_gate || (status != RATION_QUEUE_TIMEOUT && status != RATION_QUEUE_FULL)) {
         return NULL;
     }
     (void)rn_error_set(error, status, "raise queries_max of the group, or admission_wait_ms_max",
                        "%s: group %s has admitted its %lld queries", ration_status_sentence(status),
-                       query->group->limits->name, (long long)query->group->limits->queries_max);
+                       query->group->name, (long long)rn_load(&query->group->queries_max));
     return error;
 }
 
@@ -339,7 +389,7 @@ static bool give_up(ration_query *query, const char *site)
 
 ration_status ration_query_claim(ration_query *query, int64_t minimum_bytes, const char *site)
 {
-    int64_t wait_ns = rn_multiply(query->governor->limits.query_wait_ms_max, 1000000);
+    int64_t wait_ns = rn_multiply(query->settings->limits.query_wait_ms_max, 1000000);
     int64_t until_ns = query->admitted ? rn_add(rn_clock_ns(), wait_ns) : INT64_MAX;
     for (;;) {
         ration_reply reply = ration_query_try_claim(query, minimum_bytes, site);

@@ -8,6 +8,7 @@
  *     others above theirs that can spill are asked to give      -> wait
  *     an older ticket waits at the same pool                    -> wait
  *     the asker can spill at all                                -> spill
+ *     the limit was cut a moment ago, and had room before       -> wait, outside of the queue
  *     the asker stays within its share with it: the largest holder above
  *     its share that cannot spill becomes the victim            -> wait
  *     else                                                      -> refused
@@ -26,6 +27,11 @@
  * Who has a claim and can spill is no victim: it can always be made to give, down to its claim. It
  * is asked again though it freed nothing the last time, when nothing else is left; only after
  * FRUITLESS_MAX such answers in a row it is taken for one that cannot.
+ *
+ * A limit that follows the machine may be cut while queries hold what fitted into it. Who asks for
+ * what would have fitted is no less innocent for it, so for a moment (rn_monitor_expected) it rests
+ * rather than being refused, and nobody becomes a victim: it looks every LOOK_NS, and is woken when
+ * the limit changes. It is not in the queue, where it would stop those who make room.
  *
  * Behind an older ticket nobody is refused and no victim is chosen: what is free there may be
  * enough when that one has left. Its turn to be decided comes when it is the oldest.
@@ -50,6 +56,7 @@
 #include "executor/share.h"
 
 #define FRUITLESS_MAX 16
+#define LOOK_NS ((int64_t)50 * 1000 * 1000)
 
 /* -------------------------------------------------------------------------------------- givers */
 
@@ -83,22 +90,13 @@ static bool has_ended(const ration_query *query)
     return rn_load(&query->status) != RATION_OK || rn_load(&query->cancelled) != 0;
 }
 
-static void wake_all(const ration_query *query)
-{
-    rn_walk walk;
-    for (rn_slot *slot = rn_walk_first(&walk, query->pool); slot != NULL;
-         slot = rn_walk_next(&walk)) {
-        rn_ticket_ask_again(slot);
-    }
-}
-
 static void make_giver(ration_query *query, int64_t want_bytes)
 {
     rn_assert(!is_giver(query) && want_bytes > 0);
     note_told(query);
     rn_exchange_seq_cst(&query->want_bytes, want_bytes); /* before anybody looks who is inside */
     rn_pool_count_givers(query->pool, 1);
-    wake_all(query);
+    rn_query_wake(query, false);
 }
 
 /* Can it be made to give down to its claim, whatever came of it the last time? */
@@ -131,8 +129,8 @@ typedef struct holders {
 /* The lower priority first, then the one most above its share. */
 static void consider(choice *best, ration_query *query, int64_t above)
 {
-    bool first = best->query == NULL || query->priority < best->query->priority;
-    bool same = best->query != NULL && query->priority == best->query->priority;
+    bool first = best->query == NULL || rn_query_priority(query) < rn_query_priority(best->query);
+    bool same = best->query != NULL && rn_query_priority(query) == rn_query_priority(best->query);
     if (above > 0 && (first || (same && above > best->above))) {
         *best = (choice){query, above};
     }
@@ -243,10 +241,21 @@ static bool force(const rn_slot *slot, int64_t bytes, const char *site, const rn
     return true;
 }
 
-static rn_reply decide(const rn_slot *slot, int64_t bytes, const char *site, const rn_no *no)
+/* Would there be room for it at the root, had its limit not been cut a moment ago? */
+static bool was_cut(const ration_query *query, const rn_no *no)
+{
+    const ration_pool *root = query->governor->root;
+    return no->pool == root && rn_add(rn_load(&root->granted), no->needed_bytes) <=
+                                   rn_monitor_expected(query->governor);
+}
+
+/* `*out_rests`: it is to wait outside of the queue. */
+static rn_reply decide(const rn_slot *slot, int64_t bytes, const char *site, const rn_no *no,
+                       bool *out_rests)
 {
     const rn_reply refused = {.answer = RN_ASK_REFUSED, .status = no->status};
     ration_query *query = rn_slot_query(slot);
+    query->governor->short_of += no->pool == query->governor->root;
     bool spills = can_give(query) > 0;
     bool covered = spills && bytes <= rn_load(&query->pool->claim);
     if (!covered && rn_query_find_too_small(query, bytes, true) != NULL) {
@@ -265,7 +274,19 @@ static rn_reply decide(const rn_slot *slot, int64_t bytes, const char *site, con
     if (spills) {
         return tell_to_spill(query, lacking);
     }
-    return force(slot, bytes, site, no) ? wait : refused;
+    *out_rests = was_cut(query, no);
+    return *out_rests || force(slot, bytes, site, no) ? wait : refused;
+}
+
+/* Until somebody gives, or until the machine does. */
+static void stand_by(rn_slot *slot, const rn_no *no, bool rests)
+{
+    if (rests) {
+        rn_ticket_rest(slot);
+        slot->ticket.bytes = no->asked_bytes; /* for the refusal, when it is late */
+    } else {
+        rn_ticket_enter(slot, no);
+    }
 }
 
 /* Why the query is not to go on, whatever memory there is. */
@@ -338,9 +359,10 @@ static rn_reply ask_locked(rn_slot *slot, int64_t bytes, const char *site)
     }
     no.recalled_bytes += slot->recalled_bytes;
     no.purged_bytes += slot->purged_bytes;
-    rn_reply asked = decide(slot, bytes, site, &no);
+    bool rests = false;
+    rn_reply asked = decide(slot, bytes, site, &no, &rests);
     if (asked.answer == RN_ASK_WAIT) {
-        rn_ticket_enter(slot, &no);
+        stand_by(slot, &no, rests);
     } else if (asked.answer == RN_ASK_REFUSED) {
         refuse(slot, no.pool, &no);
     }
@@ -367,7 +389,12 @@ ration_status rn_ask_wait(rn_slot *slot, int64_t until_ns)
 {
     const ration_query *query = rn_slot_query(slot);
     rn_reclaim_idle(query->governor);
-    rn_ticket_state state = rn_ticket_wait(slot, RN_MIN(until_ns, query->deadline_ns));
+    int64_t now_ns = rn_clock_ns(), end_ns = RN_MIN(until_ns, query->deadline_ns);
+    if (rn_ticket_read(slot) == RN_TICKET_RESTING && now_ns < end_ns) {
+        (void)rn_ticket_wait(slot, RN_MIN(rn_add(now_ns, LOOK_NS), end_ns));
+        return RATION_OK;
+    }
+    rn_ticket_state state = rn_ticket_wait(slot, end_ns);
     if (state != RN_TICKET_WAITING && state != RN_TICKET_RESTING) {
         return RATION_OK;
     }
@@ -396,16 +423,33 @@ void rn_ask_press(ration_governor *governor)
     rn_ledger_unlock(ledger);
 }
 
+void rn_ask_press_to(ration_governor *governor, int64_t bytes)
+{
+    rn_ledger *ledger = governor->ledger;
+    rn_ledger_lock(ledger);
+    int64_t lacking = rn_load(&governor->root->granted) - bytes;
+    if (lacking > 0) {
+        rn_shares_set_within(ledger, bytes, NULL, false);
+        (void)find_givers(governor->root, NULL, lacking);
+    }
+    rn_ledger_unlock(ledger);
+}
+
 bool rn_ask_withdraw(rn_slot *slot, ration_status status)
 {
     rn_ledger *ledger = rn_pool_ledger(rn_slot_pool(slot));
     rn_ledger_lock(ledger);
-    bool granted = rn_ticket_read(slot) == RN_TICKET_GRANTED;
+    rn_ticket_state state = rn_ticket_read(slot);
+    bool granted = state == RN_TICKET_GRANTED;
     ration_pool *pool = (ration_pool *)rn_link_get(&slot->ticket.pool);
+    if (pool == NULL && slot->ticket.bytes != 0) { /* it rests, or did a moment ago */
+        pool = rn_slot_query(slot)->governor->root;
+    }
     if (!granted && status == RATION_QUEUE_TIMEOUT && pool != NULL) {
         rn_no no = {.asked_bytes = slot->ticket.bytes, .needed_bytes = slot->ticket.bytes};
         refuse(slot, pool, &no);
         slot->no.status = status;
+        slot->ticket.bytes = 0;
     } else if (!granted) {
         rn_ticket_leave(slot);
     }
@@ -425,14 +469,6 @@ void rn_ask_gave(ration_query *query)
     query->told_bytes = 0;
     rn_store(&query->want_bytes, 0);
     rn_pool_count_givers(query->pool, is_giver(query) ? -1 : 0);
-    rn_ledger_unlock(ledger);
-}
-
-void rn_ask_wake(ration_query *query)
-{
-    rn_ledger *ledger = rn_pool_ledger(query->pool);
-    rn_ledger_lock(ledger);
-    wake_all(query);
     rn_ledger_unlock(ledger);
 }
 
@@ -468,6 +504,7 @@ static rn_reply decide_entry(ration_query *query, int64_t bytes, const char *sit
 {
     rn_slot *entry = query->entry;
     int64_t missing = no->asked_bytes;
+    query->governor->short_of += no->pool == query->governor->root;
     if (rn_query_find_too_small(query, bytes, true) == NULL) {
         int64_t lacking = count_lacking(entry, no);
         query->claiming_bytes = bytes;
@@ -488,9 +525,10 @@ static rn_reply decide_entry(ration_query *query, int64_t bytes, const char *sit
 static rn_reply decide_more(ration_query *query, const char *site, rn_no *no)
 {
     rn_slot *entry = query->entry;
-    rn_reply asked = decide(entry, no->asked_bytes, site, no);
+    bool rests = false;
+    rn_reply asked = decide(entry, no->asked_bytes, site, no, &rests);
     if (asked.answer == RN_ASK_WAIT) {
-        rn_ticket_enter(entry, no);
+        stand_by(entry, no, rests);
     }
     return asked;
 }

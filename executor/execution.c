@@ -175,7 +175,7 @@ static ration_status open_patiently(rn_execution *execution, bool profile)
 
 static void set_worker(rn_execution *execution, ration_query *query, ration_slot *slot)
 {
-    const ration_limits *limits = &query->governor->limits;
+    const ration_limits *limits = &query->settings->limits;
     rn_worker *worker = &execution->worker;
     worker->query = query;
     worker->slot = slot;

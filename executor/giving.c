@@ -33,6 +33,39 @@ rn_presence rn_query_presence(const ration_query *query)
     return found;
 }
 
+void rn_query_wake(const ration_query *query, bool resting_only)
+{
+    rn_walk walk;
+    for (rn_slot *slot = rn_walk_first(&walk, query->pool); slot != NULL;
+         slot = rn_walk_next(&walk)) {
+        if (!resting_only || rn_ticket_read(slot) == RN_TICKET_RESTING) {
+            rn_ticket_ask_again(slot);
+        }
+    }
+}
+
+void rn_ask_wake(ration_query *query)
+{
+    rn_ledger *ledger = rn_pool_ledger(query->pool);
+    rn_ledger_lock(ledger);
+    rn_query_wake(query, false);
+    rn_ledger_unlock(ledger);
+}
+
+void rn_ask_wake_resting(ration_governor *governor)
+{
+    rn_ledger *ledger = governor->ledger;
+    rn_ledger_lock(ledger);
+    for (ration_pool *pool = governor->queries; pool != NULL;
+         pool = rn_pool_next(pool, governor->queries)) {
+        const ration_query *query = (ration_query *)rn_pool_owner(pool);
+        if (query != NULL) {
+            rn_query_wake(query, true);
+        }
+    }
+    rn_ledger_unlock(ledger);
+}
+
 void rn_ask_can_spill(rn_slot *slot, int64_t bytes)
 {
     if (bytes != slot->spillable_bytes) {

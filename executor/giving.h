@@ -21,6 +21,10 @@ typedef enum rn_run_state {
 typedef enum rn_presence { RN_NOBODY_SPILLS, RN_INSIDE, RN_AWAY } rn_presence;
 rn_presence rn_query_presence(const ration_query *query);
 
+/* Wakes its workers that wait, or only those that rest outside of the queue, to ask again. Under the
+ * ledger's lock. */
+void rn_query_wake(const ration_query *query, bool resting_only);
+
 /* Says how much the slot's worker could write out if asked; 0 = it cannot. Its query is told the
  * sum over its slots. Owner only. */
 void rn_ask_can_spill(rn_slot *slot, int64_t bytes);

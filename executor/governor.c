@@ -2,7 +2,7 @@
  *
  * The governor: where configuration meets the ledger.
  *
- *     rn_derive_limit -> ration_governor_open -> queries -> ration_governor_close
+ *     ration_governor_open -> queries -> ration_governor_close
  *
  * Pools: root (the limit of memory.yaml) -> data (graphs), queries (one child per query and group,
  * a group's queries below it), retained (resident pages no block uses). Only the root and, where
@@ -15,42 +15,30 @@
  * dies. Nothing is retained. Who is alone there gives the limits, so that the file of a service
  * that was started anew need not be removed.
  *
- * The limit is limit_bytes where given, else ratio x available - untracked reserve, in exact
- * integer arithmetic on millionths. A share of what is *available* rather than of what is
- * installed: two processes that each take 0.8 of the installed memory promise 1.6 of it.
+ * The root's limit is limit_bytes where given, else a share of what the machine has: monitor.c
+ * derives it and follows.
  */
 #include <unistd.h>
 
 #include "executor/admission.h"
+#include "executor/limit.h"
 #include "memory/shared.h"
 
 #define SHARED_PROCESSES 64
 #define SHARED_POOLS 512
 #define SHARED_SLOTS 1024
 
-/* bytes x ppm / 10^6 without overflow: both parts of the quotient stay below 2^63 for ppm <= 10^6.
- */
-static int64_t take_share(int64_t bytes, int64_t ppm)
-{
-    return bytes / 1000000 * ppm + bytes % 1000000 * ppm / 1000000;
-}
-
 ration_status rn_derive_limit(const ration_limits *limits, const char *sysroot, rn_probe *out_probe,
                               int64_t *out_limit_bytes, ration_error *error)
 {
+    rn_registry_division division;
     RN_TRY(rn_probe_read(sysroot, out_probe, error));
-    int64_t limit = take_share(out_probe->available_bytes, limits->limit_ratio_ppm) -
-                    limits->untracked_reserved_bytes;
-    if (limit <= 0) {
-        return rn_error_set(
-            error, RATION_ENVIRONMENT, "give limit_bytes, or lower untracked_reserved_memory_mb",
-            "no memory to govern: %s leaves %lld bytes, less than the reserve of %lld",
-            out_probe->sources[out_probe->binding].name, (long long)out_probe->available_bytes,
-            (long long)limits->untracked_reserved_bytes);
-    }
-    *out_limit_bytes = limit;
+    RN_TRY(rn_limit_alone(limits, out_probe, &division, error));
+    *out_limit_bytes = division.limit_bytes;
     return RATION_OK;
 }
+
+static const rn_monitor_place here = {.sysroot = ""};
 
 static int64_t limit_or_none(int64_t bytes)
 {
@@ -64,8 +52,8 @@ static ration_status open_common_pools(ration_governor *governor, int64_t limit_
     RN_TRY(rn_pool_open(ledger, NULL, "root", limit_bytes, RATION_GLOBAL_LIMIT, NULL,
                         &governor->root));
     RN_TRY(rn_pool_open(ledger, governor->root, "data",
-                        limit_or_none(governor->limits.data_limit_bytes), RATION_DATA_LIMIT, NULL,
-                        &governor->all_data));
+                        limit_or_none(governor->settings->limits.data_limit_bytes),
+                        RATION_DATA_LIMIT, NULL, &governor->all_data));
     return rn_pool_open(ledger, governor->root, "queries", INT64_MAX, RATION_GLOBAL_LIMIT, NULL,
                         &governor->queries);
 }
@@ -73,26 +61,22 @@ static ration_status open_common_pools(ration_governor *governor, int64_t limit_
 /* Of this process, also where the ledger is shared. */
 static ration_status open_groups(ration_governor *governor)
 {
-    for (int64_t i = 0; i < governor->limits.group_count; i++) {
-        rn_group *group = &governor->groups[i];
-        char name[RN_POOL_NAME_BYTES];
-        rn_text text = rn_text_over(name, sizeof name);
-        if (governor->process != 0) {
-            rn_text_format(&text, "%lld.", (long long)governor->process);
-        }
-        rn_text_put(&text, group->limits->name);
-        RN_TRY(rn_pool_open(governor->ledger, governor->queries, name,
-                            limit_or_none(group->limits->limit_bytes), RATION_GROUP_LIMIT, NULL,
-                            &group->pool));
-        group->pool->weight = group->limits->share;
+    const ration_limits *limits = &governor->settings->limits;
+    for (int64_t i = 0; i < limits->group_count; i++) {
+        rn_group *group;
+        RN_TRY(rn_group_open(governor, &limits->groups[i], &group));
+        rn_ledger_lock(governor->ledger);
+        rn_group_set(governor, group, &limits->groups[i]);
+        rn_ledger_unlock(governor->ledger);
+        rn_group_release(governor, group);
     }
     return RATION_OK;
 }
 
 static ration_status open_blocks(ration_governor *governor, ration_pool *retained)
 {
-    rn_blocks_options options = {.retain_ms = governor->limits.retain_ms,
-                                 .prefault = governor->limits.prefault};
+    rn_blocks_options options = {.retain_ms = governor->settings->limits.retain_ms,
+                                 .prefault = governor->settings->limits.prefault};
     return rn_blocks_open(retained, &options, &governor->blocks);
 }
 
@@ -118,9 +102,7 @@ static void close_ledger(ration_governor *governor)
     if (governor->blocks != NULL) {
         rn_blocks_close(governor->blocks);
     }
-    for (int64_t i = 0; i < governor->limits.group_count; i++) {
-        close_pool(governor->groups[i].pool);
-    }
+    rn_group_close_all(governor->groups, true);
     if (governor->process != 0) {
         close_pool(governor->data);
     } else {
@@ -146,53 +128,47 @@ void ration_governor_close(ration_governor *governor)
     }
     if (rn_governor_is_inherited(governor)) {
         rn_blocks_abandon(governor->blocks);
+        rn_group_close_all(governor->groups, false);
     } else {
         close_ledger(governor);
     }
+    rn_monitor_close(governor->monitor);
     if (governor->volume != NULL) {
         rn_spill_volume_close(governor->volume);
     }
+    rn_settings_release(governor->settings);
     rn_heap_free(governor, sizeof *governor);
 }
 
-/* Where its queries write out, and the quotas of its groups. */
+/* Where its queries write out. */
 static ration_status open_volume(ration_governor *governor, ration_error *error)
 {
-    const ration_limits *limits = &governor->limits;
+    const ration_limits *limits = &governor->settings->limits;
     const rn_spill_options options = {.directory = limits->spill_directory,
                                       .allow_memory = limits->spill_allow_memory,
                                       .bytes_max = limits->spill_bytes_max,
                                       .free_bytes_min = limits->spill_free_bytes_min};
-    RN_TRY(rn_spill_volume_open(&options, &governor->volume, error));
-    for (int64_t i = 0; i < limits->group_count; i++) {
-        rn_group *group = &governor->groups[i];
-        group->limits = &limits->groups[i];
-        group->spill_quota.limit_bytes = group->limits->spill_bytes_max;
-        group->spill_quota.parent = rn_spill_volume_quota(governor->volume);
-    }
-    return RATION_OK;
+    return rn_spill_volume_open(&options, &governor->volume, error);
 }
 
 /* A governor without ledger. */
 static ration_status make_governor(const ration_limits *limits, ration_governor **out_governor,
                                    ration_error *error)
 {
-    if (limits == NULL || out_governor == NULL || limits->size != sizeof *limits) {
-        return rn_error_set(error, RATION_INVALID_ARGUMENT, "start from ration_limits_default",
-                            "limits are missing or not of this version of the library");
+    rn_settings *settings;
+    if (out_governor == NULL) {
+        return rn_error_set(error, RATION_INVALID_ARGUMENT, "", "no place for the governor");
     }
-    RN_TRY(rn_limits_validate(limits, error));
+    RN_TRY(rn_settings_open(limits, &settings, error));
     ration_governor *governor = rn_heap_allocate(sizeof *governor);
     if (governor == NULL) {
+        rn_settings_release(settings);
         return rn_error_set(error, RATION_NO_MEMORY, "", "no memory for a governor");
     }
-    governor->limits = *limits;
-#ifdef RATION_HARD
-    governor->limits.chunk_bytes_max = 0; /* slots take exact bytes */
-#endif
-    governor->limit_derived = limits->limit_bytes == 0;
+    governor->settings = settings;
     ration_status status = open_volume(governor, error);
     if (status != RATION_OK) {
+        rn_settings_release(settings);
         rn_heap_free(governor, sizeof *governor);
         return status;
     }
@@ -200,20 +176,25 @@ static ration_status make_governor(const ration_limits *limits, ration_governor 
     return RATION_OK;
 }
 
-static ration_status find_limit(ration_governor *governor, int64_t *out_bytes, ration_error *error)
+/* `leads`: the root's limit is this governor's to derive. */
+static ration_status open_monitor(ration_governor *governor, const rn_monitor_place *place,
+                                  bool leads, int64_t *out_bytes, ration_error *error)
 {
-    if (governor->limits.limit_bytes == 0) {
-        return rn_derive_limit(&governor->limits, "", &governor->probe, out_bytes, error);
-    }
-    *out_bytes = governor->limits.limit_bytes;
+    const ration_limits *limits = &governor->settings->limits;
+    int64_t limit_bytes = 0;
+    RN_TRY(rn_monitor_open(limits, place, leads, &governor->monitor, &limit_bytes, error));
+    governor->limit_derived = limit_bytes != limits->limit_bytes;
+    rn_spill_volume_set_write_behind(governor->volume, rn_monitor_in_group(governor->monitor));
+    *out_bytes = limit_bytes;
     return RATION_OK;
 }
 
-static ration_status open_ledger(ration_governor *governor, ration_error *error)
+static ration_status open_ledger(ration_governor *governor, const rn_monitor_place *place,
+                                 ration_error *error)
 {
     int64_t limit_bytes;
-    RN_TRY(find_limit(governor, &limit_bytes, error));
-    rn_ledger_options options = {.chunk_bytes_max = governor->limits.chunk_bytes_max,
+    RN_TRY(open_monitor(governor, place, true, &limit_bytes, error));
+    rn_ledger_options options = {.chunk_bytes_max = governor->settings->limits.chunk_bytes_max,
                                  .force_seq_cst = false};
     ration_status status = rn_ledger_open(&options, &governor->ledger);
     if (status == RATION_OK) {
@@ -227,18 +208,24 @@ static ration_status open_ledger(ration_governor *governor, ration_error *error)
                : rn_error_set(error, status, "", "no memory for the pools of a governor");
 }
 
-ration_status ration_governor_open(const ration_limits *limits, ration_governor **out_governor,
-                                   ration_error *error)
+ration_status rn_governor_open_at(const ration_limits *limits, const rn_monitor_place *place,
+                                  ration_governor **out_governor, ration_error *error)
 {
     ration_governor *governor;
     RN_TRY(make_governor(limits, &governor, error));
-    ration_status status = open_ledger(governor, error);
+    ration_status status = open_ledger(governor, place, error);
     if (status != RATION_OK) {
         ration_governor_close(governor);
         return status;
     }
     *out_governor = governor;
     return RATION_OK;
+}
+
+ration_status ration_governor_open(const ration_limits *limits, ration_governor **out_governor,
+                                   ration_error *error)
+{
+    return rn_governor_open_at(limits, &here, out_governor, error);
 }
 
 /* --------------------------------------------------------------------------------------- shared */
@@ -248,13 +235,14 @@ static ration_status create_shared(ration_governor *governor, int descriptor, ra
     const rn_share_sizes sizes = {
         .processes = SHARED_PROCESSES, .pools = SHARED_POOLS, .slots = SHARED_SLOTS};
     int64_t limit_bytes;
-    RN_TRY(find_limit(governor, &limit_bytes, error));
-    RN_TRY(rn_ledger_create_shared(descriptor, &sizes, governor->limits.chunk_bytes_max,
+    RN_TRY(open_monitor(governor, &here, true, &limit_bytes, error));
+    RN_TRY(rn_ledger_create_shared(descriptor, &sizes, governor->settings->limits.chunk_bytes_max,
                                    &governor->ledger, error));
     ration_status status = open_common_pools(governor, limit_bytes);
     if (rn_never(status != RATION_OK)) {
         return rn_error_set(error, status, "", "no places for the pools of a governor");
     }
+    (void)rn_ledger_leads(governor->ledger);
     rn_pool_keep(governor->queries);
     rn_pool_keep(governor->all_data);
     rn_pool_keep(governor->root);
@@ -264,8 +252,8 @@ static ration_status create_shared(ration_governor *governor, int descriptor, ra
 static ration_status join_shared(ration_governor *governor, int descriptor, ration_error *error)
 {
     bool alone;
-    RN_TRY(rn_ledger_join_shared(descriptor, governor->limits.chunk_bytes_max, &governor->ledger,
-                                 &alone, error));
+    RN_TRY(rn_ledger_join_shared(descriptor, governor->settings->limits.chunk_bytes_max,
+                                 &governor->ledger, &alone, error));
     governor->root = rn_pool_find(governor->ledger, NULL, "root");
     if (governor->root != NULL) {
         governor->all_data = rn_pool_find(governor->ledger, governor->root, "data");
@@ -274,11 +262,14 @@ static ration_status join_shared(ration_governor *governor, int descriptor, rati
     if (governor->all_data == NULL || governor->queries == NULL) {
         return rn_error_set(error, RATION_FILE, "", "the shared ledger is not that of a governor");
     }
+    alone = rn_ledger_leads(governor->ledger) && alone;
+    int64_t limit_bytes;
+    RN_TRY(open_monitor(governor, &here, alone, &limit_bytes, error));
     if (alone) {
-        int64_t limit_bytes;
-        RN_TRY(find_limit(governor, &limit_bytes, error));
+        rn_store(&governor->ledger->fixed, 0);
         rn_pool_set_limit(governor->root, limit_bytes);
-        rn_pool_set_limit(governor->all_data, limit_or_none(governor->limits.data_limit_bytes));
+        rn_pool_set_limit(governor->all_data,
+                          limit_or_none(governor->settings->limits.data_limit_bytes));
     }
     return RATION_OK;
 }
@@ -321,6 +312,8 @@ static ration_status enter_shared(ration_governor *governor, const char *path, b
     if (late) {
         rn_ledger_close(governor->ledger);
         governor->ledger = NULL;
+        rn_monitor_close(governor->monitor);
+        governor->monitor = NULL;
     }
     *out_late = late;
     return status;
@@ -355,8 +348,12 @@ ration_status ration_governor_set_limit(ration_governor *governor, int64_t limit
     if (limit_bytes <= 0) {
         return RATION_INVALID_ARGUMENT;
     }
+    rn_ledger_lock(governor->ledger);
+    rn_store(&governor->ledger->fixed, 1);
+    rn_monitor_forget(governor);
     rn_store(&governor->limit_derived, 0);
-    rn_pool_set_limit(governor->root, limit_bytes);
+    rn_pool_set_limit_locked(governor->root, limit_bytes);
+    rn_ledger_unlock(governor->ledger);
     rn_ask_press(governor);
     rn_admission_move(governor);
     return RATION_OK;
@@ -365,6 +362,7 @@ ration_status ration_governor_set_limit(ration_governor *governor, int64_t limit
 void ration_governor_tick(ration_governor *governor)
 {
     if (!rn_governor_is_inherited(governor)) {
+        rn_monitor_tick(governor);
         rn_blocks_tick(governor->blocks);
         rn_ask_press(governor);
         rn_reclaim_idle(governor);
@@ -389,27 +387,4 @@ ration_pool *ration_governor_queries(ration_governor *governor)
 const char *ration_governor_ordering(const ration_governor *governor)
 {
     return rn_ledger_uses_membarrier(governor->ledger) ? "membarrier" : "seq_cst";
-}
-
-ration_status rn_governor_group(ration_governor *governor, const char *name, rn_group **out_group,
-                                ration_error *error)
-{
-    const char *names[RATION_GROUPS_MAX] = {NULL};
-    int64_t count = governor->limits.group_count;
-    for (int64_t i = 0; i < count; i++) {
-        names[i] = governor->limits.groups[i].name;
-        if (strcmp(names[i], name) == 0) {
-            *out_group = &governor->groups[i];
-            return RATION_OK;
-        }
-    }
-    const char *nearest = rn_nearest(name, names, (size_t)count);
-    char hint[96] = "memory.yaml names none";
-    if (nearest != NULL) {
-        (void)snprintf(hint, sizeof hint, "did you mean '%s'?", nearest);
-    } else if (count > 0) {
-        (void)snprintf(hint, sizeof hint, "memory.yaml names %lld, such as '%s'", (long long)count,
-                       names[0]);
-    }
-    return rn_error_set(error, RATION_INVALID_ARGUMENT, hint, "there is no group '%.60s'", name);
 }

@@ -8,54 +8,62 @@
 #include <pthread.h>
 
 #include "base/heap.h"
-#include "config/limits.h"
+#include "executor/group.h"
+#include "executor/monitor.h"
 #include "memory/context.h"
-#include "memory/machine/probe.h"
 #include "ration_ask.h"
-#include "storage/spill.h"
 
 #define RN_QUERY_SLOTS_MAX 64u
 #define RN_SLOT_DETACHED ((int64_t)-1) /* in slot.thread: nobody, until somebody attaches */
 
-/* A class of queries: `groups` of memory.yaml. */
-typedef struct rn_group {
-    const ration_group *limits; /* of the governor */
-    ration_pool *pool;          /* between `queries` and its queries */
-    rn_spill_quota spill_quota;
-    int64_t admitted; /* its queries; under the ledger's lock */
-} rn_group;
-
 struct ration_governor {
-    ration_limits limits;
+    rn_settings *settings; /* in force; replaced, and read by all but opening, under the ledger's
+                              lock */
     rn_ledger *ledger;
     rn_blocks *blocks;
     ration_pool *root, *data, *queries, *retained;
     ration_pool *all_data; /* of all processes: `data` itself, or its parent when it is shared */
     int64_t opened;        /* queries ever; atomic */
+    rn_monitor *monitor;   /* of the machine; always there once it is open */
     int64_t limit_derived; /* the root's limit is a share of the machine; atomic */
-    rn_probe probe;        /* what the limit was derived from; count 0 when limit_bytes was given */
+    int64_t settle_shift;  /* guards settle 2^shift times as often: memory is short; atomic */
     int64_t process;       /* pid that opened it, when it is shared; else 0 */
     rn_spill_volume *volume;
-    rn_group groups[RATION_GROUPS_MAX]; /* limits.group_count of them */
+    rn_group *groups; /* also those that only drain; under the ledger's lock */
+    int64_t reloader; /* pid of who reloads; 0 = nobody; atomic */
+    int64_t reloads;  /* that succeeded, ever; atomic */
     /* Of admission; under the ledger's lock. */
     ration_query *first_turn; /* who waits for its claim, by priority, then age */
     int64_t turns_waiting;
-    int64_t turns; /* ever */
+    int64_t turns;    /* ever */
+    int64_t admitted; /* queries */
+    int64_t short_of; /* asks that the root had no room for, ever */
 };
 
-/* The group of this name. Errors: INVALID_ARGUMENT, with a suggestion. */
+/* ration_governor_open for a machine that is elsewhere. */
+RATION_NODISCARD ration_status rn_governor_open_at(const ration_limits *limits,
+                                                   const rn_monitor_place *place,
+                                                   ration_governor **out_governor,
+                                                   ration_error *error);
+
+/* Those in force, held for the caller. Any thread; takes the ledger's lock. */
+rn_settings *rn_governor_settings(ration_governor *governor);
+
+/* Is there a group of this name? Errors: INVALID_ARGUMENT, with a suggestion. */
 RATION_NODISCARD ration_status rn_governor_group(ration_governor *governor, const char *name,
-                                                 rn_group **out_group, ration_error *error);
+                                                 ration_error *error);
 
 /* The child of a fork has a shared governor of its parent, and not the memory its ledger is in. */
 bool rn_governor_is_inherited(const ration_governor *governor);
 
 struct ration_query {
     ration_governor *governor;
+    rn_settings *settings; /* in force when it was opened */
     ration_pool *pool;
-    rn_group *group;            /* NULL = none */
-    int64_t number;             /* of the governor, from 1 */
-    rn_spill_quota spill_quota; /* below its group's and the volume's */
+    rn_group *group;              /* NULL = none */
+    const ration_group *of_group; /* of `settings`; NULL = none */
+    int64_t number;               /* of the governor, from 1 */
+    rn_spill_quota spill_quota;   /* below its group's and the volume's */
     char name[RN_POOL_NAME_BYTES];
     int64_t
         status; /* ration_status; any worker sets it once by compare-and-swap, all read relaxed */
@@ -73,15 +81,15 @@ struct ration_query {
     uint64_t places;                    /* bit = the place is taken */
     int64_t rows_unsettled, bytes_unsettled; /* of returned slots, until the next slot takes them */
     /* Of asking and admission; under the ledger's lock. */
-    int64_t priority;         /* of its group; fixed at open */
     int64_t claiming_bytes;   /* scratch of one ask: the claim it would have */
     int64_t fruitless;        /* answers in a row that freed nothing */
     rn_slot *entry;           /* asks for its claim; of whoever claims; NULL = none has been */
     bool admitted;            /* until it is closed */
     bool waits_turn;          /* in the governor's list */
     bool behind_gate;         /* because queries_max of its group are admitted */
+    bool behind_pressure;     /* because the host is short of memory */
     int64_t turn_number;      /* its age there */
-    int64_t turn_until_ns;    /* admission_wait_ms_max is over */
+    int64_t turn_since_ns;    /* in the list */
     ration_pool *stopped_at;  /* where it waits: stops those behind it that lie below, too */
     ration_query *turn_next;  /* in the list */
     pthread_cond_t run_free;  /* a slot is no longer taken (giving.c); with `lock` */
@@ -97,11 +105,23 @@ struct ration_query {
     int64_t largest_bytes;
 };
 
-/* The limit of memory.yaml on this machine: limit_bytes, or ratio x (available - untracked
- * reserve). Errors: ENVIRONMENT. */
+/* The limit that memory.yaml derives on this machine for who divides it with nobody. Errors:
+ * ENVIRONMENT. */
 RATION_NODISCARD ration_status rn_derive_limit(const ration_limits *limits, const char *sysroot,
                                                rn_probe *out_probe, int64_t *out_limit_bytes,
                                                ration_error *error);
+
+/* What a query goes by: the settings in force and, unless `group` is NULL, its group in them.
+ * Errors: INVALID_ARGUMENT, as rn_governor_group. */
+RATION_NODISCARD ration_status rn_query_begin(ration_query *query, const char *group,
+                                              ration_error *error);
+void rn_query_end(ration_query *query);
+
+/* Of its group, now; the ledger's lock is held. */
+static inline int64_t rn_query_priority(const ration_query *query)
+{
+    return query->group == NULL ? 0 : query->group->priority;
+}
 
 /* The query a slot belongs to. */
 static inline ration_query *rn_slot_query(const rn_slot *slot)

@@ -7,12 +7,12 @@
  * bounds how late a cancel, a deadline or a row budget is seen, and how much a host lets run up
  * that tells afterwards: N rows or B bytes, whichever comes first. Each settle sets both anew:
  *
- *     B = clamp(headroom of the slot's way to the root, 1, check_bytes)
- *     N = clamp(B / measured bytes per row, 1, check_interval)
+ *     B = clamp(headroom of the slot's way to the root, 1, check_bytes / 2^s)
+ *     N = clamp(B / measured bytes per row, 1, check_interval / 2^s)
  *
- * so that rows of 10 bytes and rows of 10 MB are looked at with the same granularity in bytes, the
- * first rows of a guard too, when nothing was measured yet and N is check_interval: B counts down
- * with them. Near a limit B goes to 1, and every row settles; when the room comes back the next
+ * (s is 0 until the host is short of memory: monitor.h) so that rows of 10 bytes and rows of 10 MB
+ * are looked at with the same granularity in bytes, the first rows of a guard too, when nothing was
+ * measured yet and N is check_interval: B counts down with them. Near a limit B goes to 1, and every row settles; when the room comes back the next
  * settle finds it. What passed guards since the slot's last settle is carried to the next guard of
  * the slot, so that guards shorter than an interval see a cancel as soon as long ones.
  *
@@ -28,21 +28,29 @@
 /* -------------------------------------------------------------------------------------- interval
  */
 
-/* Hard builds settle every row. */
-static int64_t rows_at_most(const ration_limits *limits)
+/* An interval of the query's limits, as it is while memory is so short. Hard builds settle every
+ * row. */
+static int64_t shorten(const ration_query *query, int64_t interval)
 {
+    return RN_MAX(interval >> rn_load(&query->governor->settle_shift), 1);
+}
+
+static int64_t rows_at_most(const ration_query *query)
+{
+    int64_t rows = shorten(query, query->settings->limits.check_interval);
 #ifdef RATION_HARD
-    return RN_MIN(limits->check_interval, 1);
-#else
-    return limits->check_interval;
+    rows = 1;
 #endif
+    return rows;
 }
 
 /* The next guards of the slot start with what is found here. */
-static void measure_room(rn_slot *slot, const ration_limits *limits)
+static void measure_room(rn_slot *slot)
 {
+    const ration_query *query = rn_slot_query(slot);
     int64_t headroom = rn_pool_headroom(rn_slot_pool(slot));
-    slot->interval_bytes = RN_MIN(RN_MAX(headroom, 1), limits->check_bytes);
+    slot->interval_bytes =
+        RN_MIN(RN_MAX(headroom, 1), shorten(query, query->settings->limits.check_bytes));
 }
 
 /* Starts a countdown that is over when `rows` and `bytes`, passed before, make the interval full.
@@ -54,16 +62,16 @@ static void start_interval(ration_guard *guard, int64_t rows, int64_t bytes)
 }
 
 /* Sets the intervals from the room there is and the width of the rows since the last settle. */
-static void adapt_interval(ration_guard *guard, const ration_limits *limits)
+static void adapt_interval(ration_guard *guard)
 {
     rn_slot *slot = rn_slot_of(guard->slot);
     int64_t rows = guard->rows_start - guard->rows_left;
     int64_t bytes = guard->bytes_start - guard->bytes_left;
-    measure_room(slot, limits);
+    measure_room(slot);
     guard->bytes_interval = slot->interval_bytes;
     int64_t width = rows > 0 ? bytes / rows : 1;
     int64_t fitting = guard->bytes_interval / RN_MAX(width, 1);
-    guard->rows_interval = RN_MIN(RN_MAX(fitting, 1), rows_at_most(limits));
+    guard->rows_interval = RN_MIN(RN_MAX(fitting, 1), rows_at_most(rn_slot_query(slot)));
 }
 
 /* Ends the countdown sooner, without forgetting what has passed. */
@@ -81,15 +89,14 @@ static void shorten_interval(ration_guard *guard)
 void ration_guard_begin(ration_guard *guard, ration_slot *slot, const char *site)
 {
     rn_slot *self = rn_slot_of(slot);
-    const ration_limits *limits = &rn_slot_query(self)->governor->limits;
     rn_slot_expect_caller(self);
     if (self->interval_bytes == 0) {
-        measure_room(self, limits);
+        measure_room(self);
     }
     guard->slot = slot;
     guard->site = site;
     guard->held_bytes = 0;
-    guard->rows_interval = rows_at_most(limits);
+    guard->rows_interval = rows_at_most(rn_slot_query(self));
     guard->bytes_interval = self->interval_bytes;
     start_interval(guard, self->rows_unsettled, self->bytes_unsettled);
 }
@@ -111,7 +118,7 @@ ration_status ration_guard_settle(ration_guard *guard)
     int64_t rows = slot->rows_unsettled + guard->rows_start - guard->rows_left;
     slot->rows_unsettled = 0;
     slot->bytes_unsettled = 0;
-    adapt_interval(guard, &query->governor->limits);
+    adapt_interval(guard);
     start_interval(guard, 0, 0);
     ration_status status = take_rows(query, rows) ? rn_query_poll(query) : RATION_ROW_BUDGET;
     if (status == RATION_OK) {
@@ -131,7 +138,7 @@ ration_status ration_guard_refused(ration_guard *guard, ration_status status, in
     if (rn_is_refusal(status)) {
         ration_query *query = rn_slot_query(slot);
         rn_query_note_refusal(query, slot, guard->site);
-        measure_room(slot, &query->governor->limits);
+        measure_room(slot);
         shorten_interval(guard);
     }
     return status;

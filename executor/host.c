@@ -111,7 +111,7 @@ static ration_status fail(rn_slot *slot, const char *site, ration_status status)
 ration_status ration_slot_obtain(ration_slot *slot, int64_t bytes, const char *site)
 {
     rn_slot *self = rn_slot_of(slot);
-    int64_t wait_ms = rn_slot_query(self)->governor->limits.query_wait_ms_max;
+    int64_t wait_ms = rn_slot_query(self)->settings->limits.query_wait_ms_max;
     int64_t until_ns = 0; /* from the first wait on */
     for (;;) {
         ration_reply reply = ration_slot_settle(slot, bytes, site);

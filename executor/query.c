@@ -35,6 +35,7 @@ static void free_query(ration_query *query)
     pthread_cond_destroy(&query->run_free);
     pthread_mutex_destroy(&query->lock);
     pthread_mutex_destroy(&query->slots_lock);
+    rn_query_end(query);
     rn_heap_free(query, sizeof *query);
 }
 
@@ -59,14 +60,13 @@ static int64_t choose(int64_t own, int64_t general)
 
 static void set_budgets(ration_query *query, const ration_query_options *options)
 {
-    const ration_limits *limits = &query->governor->limits;
+    const ration_limits *limits = &query->settings->limits;
     int64_t rows = choose(options->rows_max, limits->query_rows_max);
     int64_t time_ms = choose(options->time_ms_max, limits->query_time_ms_max);
     query->own_limit = options->limit_bytes != 0;
     query->rows_left = rows == 0 ? INT64_MAX : rows;
     query->deadline_ns =
         time_ms == 0 ? INT64_MAX : rn_add(rn_clock_ns(), rn_multiply(time_ms, 1000000));
-    query->priority = query->group == NULL ? 0 : query->group->limits->priority;
     query->spill_quota.limit_bytes = limits->spill_query_bytes_max;
     query->spill_quota.parent = query->group == NULL
                                     ? rn_spill_volume_quota(query->governor->volume)
@@ -77,8 +77,8 @@ static ration_status open_pool(ration_query *query, int64_t own_limit_bytes)
 {
     ration_governor *governor = query->governor;
     const rn_group *group = query->group;
-    int64_t of_group = group == NULL ? 0 : group->limits->query_limit_bytes;
-    int64_t general = choose(of_group, governor->limits.query_limit_bytes);
+    int64_t of_group = group == NULL ? 0 : query->of_group->query_limit_bytes;
+    int64_t general = choose(of_group, query->settings->limits.query_limit_bytes);
     int64_t limit = choose(own_limit_bytes, general);
     return rn_pool_open(governor->ledger, group == NULL ? governor->queries : group->pool,
                         query->name, limit == 0 ? INT64_MAX : limit, RATION_QUERY_LIMIT, query,
@@ -97,21 +97,21 @@ ration_status ration_query_open(ration_governor *governor, const ration_query_op
         return rn_error_set(error, RATION_INVALID_ARGUMENT, "",
                             "query options have the wrong size or a negative budget");
     }
-    rn_group *group = NULL;
-    if (options->group != NULL) {
-        RN_TRY(rn_governor_group(governor, options->group, &group, error));
-    }
     ration_query *query = rn_heap_allocate(sizeof *query);
     if (query == NULL) {
         return rn_error_set(error, RATION_NO_MEMORY, "", "no memory for a query");
     }
     query->governor = governor;
-    query->group = group;
+    ration_status status = rn_query_begin(query, options->group, error);
+    if (status != RATION_OK) {
+        rn_heap_free(query, sizeof *query);
+        return status;
+    }
     query->number = rn_fetch_add(&governor->opened, 1) + 1;
     name_query(query, options->name);
     set_budgets(query, options);
     open_locks(query);
-    ration_status status = open_pool(query, options->limit_bytes);
+    status = open_pool(query, options->limit_bytes);
     if (status != RATION_OK) {
         free_query(query);
         return rn_error_set(error, status, "", "no memory for a query's pool");

@@ -35,7 +35,7 @@ static void look_at(holder *largest, const ration_pool *pool, int64_t charged_by
 
 static void put_group_key(rn_text *text, const ration_query *query, const char *key)
 {
-    rn_text_format(text, "groups.%s.%s", query->group->limits->name, key);
+    rn_text_format(text, "groups.%s.%s", query->group->name, key);
 }
 
 /* What a user would turn; a limit that the query or a call gave is not in memory.yaml. */
@@ -45,7 +45,7 @@ static void put_key(rn_text *text, const ration_query *query, const rn_no *no)
     if (no->pool == query->pool && query->own_limit) {
         rn_text_put(text, "limit_bytes of the query");
     } else if (no->pool == query->pool && query->group != NULL &&
-               query->group->limits->query_limit_bytes != 0) {
+               query->of_group->query_limit_bytes != 0) {
         put_group_key(text, query, "query_limit_bytes");
     } else if (no->pool == query->pool) {
         rn_text_put(text, "query_limit_bytes");

@@ -103,10 +103,9 @@ static const rn_recorded *find_recorded(const rn_workload *workload, uint32_t qu
 static ration_status check_group(const rn_replay *replay, const rn_workload_query *what,
                                  ration_error *error)
 {
-    rn_group *group;
     ration_error found;
     if (what->group == NULL ||
-        rn_governor_group(replay->governor, what->group, &group, &found) == RATION_OK) {
+        rn_governor_group(replay->governor, what->group, &found) == RATION_OK) {
         return RATION_OK;
     }
     return rn_error_at(error, RATION_PLAN, replay->workload->path, what->line, what->column,

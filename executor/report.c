@@ -66,6 +66,11 @@ static int64_t sum_status(const rn_report *report, uint32_t status)
     return sum;
 }
 
+static void put_json_text(rn_text *text, const char *string)
+{
+    rn_text_put_json(text, string, strlen(string));
+}
+
 static double milliseconds(int64_t us)
 {
     return (double)us / 1e3;
@@ -107,7 +112,11 @@ static void put_memory(const rn_report *report, rn_text *text)
     rn_text_put(text, "memory         peak charged + credit ");
     rn_text_put_size(text, report->peak_bytes);
     rn_text_put(text, " of ");
-    rn_text_put_size(text, report->limit_bytes);
+    rn_text_put_size(text, report->limit_highest_bytes);
+    if (report->limit_bytes != report->limit_highest_bytes) {
+        rn_text_put(text, ", in the end ");
+        rn_text_put_size(text, report->limit_bytes);
+    }
     rn_text_put(text, " (graph ");
     rn_text_put_size(text, report->data_bytes);
     rn_text_format(text, "); above the limit in %lld of %lld samples\n",
@@ -130,44 +139,90 @@ static void put_memory(const rn_report *report, rn_text *text)
     }
 }
 
-static int64_t count_groups(const rn_report *report)
+static bool read_group(const rn_report *report, int64_t number, rn_group_figures *out_group)
 {
-    return report->governor == NULL ? 0 : report->governor->limits.group_count;
-}
-
-static ration_pool_figures read_group(const rn_report *report, int64_t number)
-{
-    ration_pool_figures figures;
-    ration_pool_read(report->governor->groups[number].pool, &figures);
-    return figures;
+    return report->governor != NULL && rn_group_read(report->governor, number, out_group);
 }
 
 static void put_groups(const rn_report *report, rn_text *text)
 {
-    for (int64_t i = 0; i < count_groups(report); i++) {
-        ration_pool_figures figures = read_group(report, i);
+    rn_group_figures group;
+    for (int64_t i = 0; read_group(report, i, &group); i++) {
         rn_text_format(text, "%s%s: peak ", i == 0 ? "groups         " : "               ",
-                       report->governor->limits.groups[i].name);
-        rn_text_put_size(text, figures.peak_bytes);
+                       group.name);
+        rn_text_put_size(text, group.pool.peak_bytes);
         rn_text_put(text, " of ");
-        rn_text_put_size(text, figures.limit_bytes);
-        rn_text_format(text, ", refused there %lld\n", (long long)figures.refusals);
+        rn_text_put_size(text, group.pool.limit_bytes);
+        rn_text_format(text, ", refused there %lld\n", (long long)group.pool.refusals);
     }
 }
 
 static void put_json_groups(const rn_report *report, rn_text *text)
 {
     rn_text_put(text, ",\"groups\":[");
-    for (int64_t i = 0; i < count_groups(report); i++) {
-        const ration_group *group = &report->governor->limits.groups[i];
-        ration_pool_figures figures = read_group(report, i);
+    rn_group_figures group;
+    for (int64_t i = 0; read_group(report, i, &group); i++) {
         rn_text_put(text, i == 0 ? "{\"name\":" : ",{\"name\":");
-        rn_text_put_json(text, group->name, strlen(group->name));
+        rn_text_put_json(text, group.name, strlen(group.name));
         rn_text_format(text, ",\"limit_bytes\":%lld,\"peak_bytes\":%lld,\"refusals\":%lld}",
-                       (long long)group->limit_bytes, (long long)figures.peak_bytes,
-                       (long long)figures.refusals);
+                       (long long)group.limit_bytes, (long long)group.pool.peak_bytes,
+                       (long long)group.pool.refusals);
     }
     rn_text_put(text, "]");
+}
+
+/* What the machine did to the limit, where it was followed. */
+static void put_machine(const rn_report *report, rn_text *text)
+{
+    ration_governor_figures figures;
+    if (report->governor == NULL) {
+        return;
+    }
+    ration_governor_read(report->governor, &figures);
+    if (figures.looks == 0) {
+        return;
+    }
+    rn_text_format(text, "machine        limit changed %lld times, now ",
+                   (long long)figures.changes);
+    rn_text_put_size(text, figures.limit_bytes);
+    rn_text_format(text, " (%s leaves ", figures.binding);
+    rn_text_put_size(text, figures.available_bytes);
+    rn_text_format(text, ", %lld %s)\n", (long long)figures.processes,
+                   figures.processes == 1 ? "governor" : "governors");
+    rn_text_format(text, "               short of memory for %.1f s, critically for %.1f s; drift ",
+                   (double)figures.elevated_ms / 1e3, (double)figures.critical_ms / 1e3);
+    rn_text_put_size(text, RN_MAX(figures.drift_bytes, 0));
+    rn_text_put(text, ", ");
+    rn_text_put_size(text, figures.corrected_bytes);
+    rn_text_put(text, " taken off for it\n");
+}
+
+static void put_json_machine(const rn_report *report, rn_text *text)
+{
+    rn_text_put(text, ",\"machine\":");
+    if (report->governor == NULL) {
+        rn_text_put(text, "null");
+        return;
+    }
+    ration_governor_figures figures;
+    ration_governor_read(report->governor, &figures);
+    rn_text_format(
+        text,
+        "{\"following\":%s,\"limit_bytes\":%lld,\"share_bytes\":%lld,\"available_bytes\":%lld,"
+        "\"binding\":",
+        figures.following ? "true" : "false", (long long)figures.limit_bytes,
+        (long long)figures.share_bytes, (long long)figures.available_bytes);
+    put_json_text(text, figures.binding);
+    rn_text_format(text,
+                   ",\"processes\":%lld,\"pressure\":\"%s\",\"elevated_ms\":%lld,"
+                   "\"critical_ms\":%lld,\"looks\":%lld,\"changes\":%lld,\"reloads\":%lld,"
+                   "\"resident_bytes\":%lld,\"accounted_bytes\":%lld,\"drift_bytes\":%lld,"
+                   "\"corrected_bytes\":%lld}",
+                   (long long)figures.processes, ration_pressure_name(figures.pressure),
+                   (long long)figures.elevated_ms, (long long)figures.critical_ms,
+                   (long long)figures.looks, (long long)figures.changes, (long long)figures.reloads,
+                   (long long)figures.resident_bytes, (long long)figures.accounted_bytes,
+                   (long long)figures.drift_bytes, (long long)figures.corrected_bytes);
 }
 
 void rn_report_put_text(const rn_report *report, rn_text *text)
@@ -184,6 +239,7 @@ void rn_report_put_text(const rn_report *report, rn_text *text)
     rn_text_put(text, "\n");
     put_causes(report, text);
     put_memory(report, text);
+    put_machine(report, text);
     put_groups(report, text);
     double seconds = (double)report->elapsed_us / 1e6;
     rn_text_format(text,
@@ -210,11 +266,6 @@ void rn_report_put_text(const rn_report *report, rn_text *text)
     if (report->interrupted) {
         rn_text_put(text, "\ninterrupted: the queries that had not started are not counted\n");
     }
-}
-
-static void put_json_text(rn_text *text, const char *string)
-{
-    rn_text_put_json(text, string, strlen(string));
 }
 
 static void put_json_histogram(const rn_histogram *histogram, rn_text *text)
@@ -312,6 +363,7 @@ void rn_report_put_json(const rn_report *report, rn_text *text)
                    {"refused", rn_report_refused(report)},
                    {"failed", rn_report_failed(report)},
                    {"limit_bytes", report->limit_bytes},
+                   {"limit_highest_bytes", report->limit_highest_bytes},
                    {"data_bytes", report->data_bytes},
                    {"nodes", (int64_t)report->nodes},
                    {"edges", (int64_t)report->edges},
@@ -344,6 +396,7 @@ void rn_report_put_json(const rn_report *report, rn_text *text)
     }
     rn_text_put(text, "]");
     put_json_groups(report, text);
+    put_json_machine(report, text);
     rn_text_put(text, ",\"first_refusal\":");
     if (figures->refused_number >= 0) {
         put_json_refusal(&figures->first_refusal, text);

@@ -12,12 +12,13 @@
 typedef struct rn_report {
     const rn_workload *workload;
     const rn_replay_figures *figures;
-    ration_governor *governor; /* for its groups; NULL = none to show */
-    int64_t limit_bytes;       /* of the root */
-    int64_t data_bytes;        /* charged to `data` by the graph */
+    ration_governor *governor;   /* for its groups; NULL = none to show */
+    int64_t limit_bytes;         /* of the root, at the end .. */
+    int64_t limit_highest_bytes; /* .. and at its highest */
+    int64_t data_bytes;          /* charged to `data` by the graph */
     uint64_t nodes, edges;
     int64_t peak_bytes;            /* charged + credit of the root, data included */
-    int64_t samples, samples_over; /* readings of the root's granted against its limit */
+    int64_t samples, samples_over; /* readings of the root; with more granted than allowed */
     int64_t heap_peak_bytes, mapped_peak_bytes; /* control structures; blocks */
     int64_t rss_start_bytes, rss_peak_bytes;
     int64_t spilled_bytes, spilled_peak_bytes; /* ever written out; at a time */

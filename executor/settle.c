@@ -39,7 +39,7 @@ ration_status rn_settle_ask(rn_operator *op, int64_t bound_bytes)
 {
     rn_worker *worker = op->worker;
     rn_slot *slot = rn_slot_of(worker->slot);
-    int64_t wait_ms = worker->query->governor->limits.query_wait_ms_max;
+    int64_t wait_ms = worker->query->settings->limits.query_wait_ms_max;
     int64_t until_ns = rn_add(rn_clock_ns(), rn_multiply(wait_ms, 1000000));
     rn_execution_publish(worker->execution);
     for (;;) {

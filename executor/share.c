@@ -91,6 +91,11 @@ static void note_asked(const rn_slot *slot, int64_t now_ns)
 
 void rn_shares_set(rn_ledger *ledger, const rn_slot *asker, bool everybody)
 {
+    rn_shares_set_within(ledger, INT64_MAX, asker, everybody);
+}
+
+void rn_shares_set_within(rn_ledger *ledger, int64_t bytes, const rn_slot *asker, bool everybody)
+{
     look by = {.asker = asker == NULL ? NULL : rn_slot_query(asker),
                .now_ns = rn_clock_coarse_ns(),
                .everybody = everybody};
@@ -101,7 +106,7 @@ void rn_shares_set(rn_ledger *ledger, const rn_slot *asker, bool everybody)
         note_asked(slot, by.now_ns);
     }
     ration_pool *root = (ration_pool *)rn_link_get(&ledger->root);
-    root->share = rn_load(&root->limit);
+    root->share = RN_MIN(rn_load(&root->limit), bytes);
     for (ration_pool *pool = root; pool != NULL; pool = rn_pool_next(pool, root)) {
         distribute(pool, &by);
     }
@@ -144,10 +149,15 @@ int64_t rn_pool_count_least(const ration_pool *pool, const ration_query *asker, 
 
 ration_pool *rn_query_find_too_small(const ration_query *query, int64_t bytes, bool claims)
 {
+    const ration_governor *governor = query->governor;
     ration_pool *pool = query->pool;
-    while (pool != NULL &&
-           rn_pool_count_least(pool, query, bytes, claims) <= rn_load(&pool->limit)) {
-        pool = rn_pool_parent(pool);
+    for (; pool != NULL; pool = rn_pool_parent(pool)) {
+        int64_t most = pool != governor->root ? rn_load(&pool->limit)
+                       : claims               ? rn_monitor_expected(governor)
+                                              : rn_monitor_attainable(governor);
+        if (rn_pool_count_least(pool, query, bytes, claims) > most) {
+            break;
+        }
     }
     return pool;
 }

@@ -10,6 +10,8 @@
 /* Sets `share` of every pool of the ledger. `asker` (may be NULL) counts as active, and so does
  * with `everybody` whoever holds more than its claim. */
 void rn_shares_set(rn_ledger *ledger, const rn_slot *asker, bool everybody);
+/* The same as if the root's limit were `bytes`, where that is less. */
+void rn_shares_set_within(rn_ledger *ledger, int64_t bytes, const rn_slot *asker, bool everybody);
 
 /* The query whose pool it is; NULL: none, or one of another process. */
 static inline ration_query *rn_pool_query(const ration_pool *pool)
@@ -28,7 +30,8 @@ int64_t rn_pool_count_least(const ration_pool *pool, const ration_query *asker, 
                             bool claims);
 
 /* The pool, from the query's to the root, that could not hold `bytes` of it whatever came free;
- * NULL = none. `claims` as above. */
+ * NULL = none. `claims` as above: with them it is asked for now, and the root is judged by what its
+ * limit may be in a moment; without, by what it may ever become (monitor.h). */
 ration_pool *rn_query_find_too_small(const ration_query *query, int64_t bytes, bool claims);
 
 #endif

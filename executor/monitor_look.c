@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One look of the monitor, and what can be read of it: rn_monitor_tick; rn_monitor_pauses,
+ * rn_monitor_attainable, rn_monitor_expected; ration_governor_read and its kin. What it goes by:
+ * monitor.c. */
+#include "executor/monitor_look.h"
+
+#include <unistd.h>
+
+#include "executor/admission.h"
+#include "memory/shared.h"
+
+#define FULL_NS INT64_C(1000000000) /* between two full readings */
+#define RAISE_PART 64
+#define RAISE_LOOKS 10
+#define CORRECTED_PART 4
+#define DEMAND_LEAST (INT64_C(64) << 20)
+#define STALL_WINDOW_US 2000000
+
+/* What one look found, and is to be done about it. */
+typedef struct look {
+    ration_governor *governor;
+    rn_monitor *monitor;
+    int64_t now_ns;
+    const rn_probe *probe; /* NULL = the machine could not be read */
+    bool trusted;          /* it may raise the limit */
+    rn_monitor_holding holding;
+    rn_registry_division division;
+    bool divided;
+    bool moved;           /* the root's limit was set, or a level left */
+    int64_t relief_bytes; /* to be given so that pressure ends */
+} look;
+
+/* ------------------------------------------------------------------------------------- reading */
+
+static void put_note(rn_monitor *monitor, const char *note)
+{
+    rn_copy_text(monitor->figures.note, sizeof monitor->figures.note, note);
+}
+
+/* Does it bound less than it did? */
+static bool has_lost(const rn_probe *fresh, const rn_probe_source *last)
+{
+    for (int i = 0; i < fresh->count; i++) {
+        if (strcmp(fresh->sources[i].name, last->name) == 0) {
+            return fresh->sources[i].limit_bytes == INT64_MAX && last->limit_bytes != INT64_MAX;
+        }
+    }
+    return true;
+}
+
+/* Has a limit gone, while something could not be read that could before? */
+static bool misses_something(const rn_probe *last, const rn_probe *fresh)
+{
+    bool misses = false;
+    for (int i = 0; i < last->count; i++) {
+        misses |= has_lost(fresh, &last->sources[i]);
+    }
+    return misses && fresh->note[0] != '\0' && strcmp(fresh->note, last->note) != 0;
+}
+
+static void read_machine(look *now)
+{
+    rn_monitor *monitor = now->monitor;
+    rn_eyes *eyes = monitor->eyes;
+    rn_probe *last = &eyes->probes[eyes->probe], *fresh = &eyes->probes[1 - eyes->probe];
+    now->trusted = true;
+    put_note(monitor, eyes->note);
+    if (now->now_ns - eyes->full_ns < FULL_NS &&
+        rn_probe_refresh(monitor->sysroot, last, &eyes->files)) {
+        now->probe = last;
+        return;
+    }
+    ration_error error;
+    if (rn_probe_read(monitor->sysroot, fresh, &error) != RATION_OK) {
+        put_note(monitor, error.message);
+        return;
+    }
+    if (fresh->note[0] != '\0') {
+        put_note(monitor, fresh->note);
+    }
+    now->probe = fresh;
+    now->trusted = !misses_something(last, fresh);
+    if (now->trusted) {
+        eyes->probe = 1 - eyes->probe;
+        eyes->full_ns = now->now_ns;
+    }
+}
+
+/* --------------------------------------------------------------------------------- what it holds */
+
+/* Grown by all processes of the tree, as far as they have told. */
+static int64_t sum_growth(const ration_governor *governor)
+{
+    int64_t own = rn_monitor_growth(governor->monitor);
+    if (governor->process == 0) {
+        return own;
+    }
+    int64_t sum = 0;
+    rn_ledger_lock(governor->ledger);
+    rn_store(&governor->data->resident, own);
+    for (const ration_pool *at = rn_pool_child(governor->all_data); at != NULL;
+         at = rn_pool_sibling(at)) {
+        sum = rn_add(sum, rn_load(&at->resident));
+    }
+    rn_ledger_unlock(governor->ledger);
+    return sum;
+}
+
+void rn_monitor_measure(ration_governor *governor, rn_monitor_holding *holding)
+{
+    holding->limit_bytes = rn_load(&governor->root->limit);
+    holding->granted_bytes = rn_load(&governor->root->granted);
+    holding->resident_bytes = RN_MAX(sum_growth(governor), 0);
+}
+
+/* Of the last looks the one nearest to 0; 0 when they differ in sign. */
+static int64_t find_lasting(const rn_monitor *monitor)
+{
+    int64_t least = INT64_MAX, most = INT64_MIN;
+    for (int i = 0; i < RN_MONITOR_DRIFTS; i++) {
+        least = RN_MIN(least, monitor->drifts[i]);
+        most = RN_MAX(most, monitor->drifts[i]);
+    }
+    return least > 0 ? least : RN_MIN(most, 0);
+}
+
+static void find_drift(look *now)
+{
+    rn_monitor *monitor = now->monitor;
+    ration_governor_figures *figures = &monitor->figures;
+    const ration_limits *limits = &monitor->limits;
+    ration_pool_figures root;
+    ration_pool_read(now->governor->root, &root);
+    figures->accounted_bytes = root.charged_bytes + root.retained_bytes;
+    figures->resident_bytes = now->holding.resident_bytes;
+    int64_t accounted = rn_monitor_account(monitor, figures->accounted_bytes);
+    monitor->drifts[figures->looks % RN_MONITOR_DRIFTS] = now->holding.resident_bytes - accounted;
+    figures->drift_bytes = find_lasting(monitor);
+    int64_t basis = limits->limit_bytes != 0 ? limits->limit_bytes : monitor->division.limit_bytes;
+    int64_t above = RN_MAX(figures->drift_bytes - limits->untracked_reserved_bytes, 0);
+    figures->corrected_bytes =
+        rn_monitor_corrects(limits) ? RN_MIN(above, basis / CORRECTED_PART) : 0;
+}
+
+/* Is memory wanting in it? */
+static bool is_pressed(const look *now)
+{
+    rn_monitor *monitor = now->monitor;
+    ration_governor *governor = now->governor;
+    rn_ledger_lock(governor->ledger);
+    int64_t short_of = governor->short_of, refusals = rn_load(&governor->root->refusals);
+    bool waits = governor->turns_waiting > 0 || rn_load(&governor->root->waiting) > 0;
+    rn_ledger_unlock(governor->ledger);
+    bool asked = short_of != monitor->short_of || refusals != monitor->refusals;
+    monitor->short_of = short_of;
+    monitor->refusals = refusals;
+    int64_t limit = now->holding.limit_bytes;
+    return asked || waits || now->holding.granted_bytes >= limit - limit / 4;
+}
+
+static void find_demand(look *now)
+{
+    rn_monitor *monitor = now->monitor;
+    int64_t granted = now->holding.granted_bytes;
+    int64_t left = RN_MAX(monitor->pressed_looks - 1, 0);
+    monitor->pressed_looks = is_pressed(now) ? RN_MONITOR_PRESSED_LOOKS : left;
+    now->holding.demand_bytes =
+        monitor->pressed_looks > 0 ? INT64_MAX : rn_add(rn_add(granted, granted / 2), DEMAND_LEAST);
+}
+
+/* ------------------------------------------------------------------------------------ the limit */
+
+/* Another process led, and has gone. */
+static void take_over(look *now)
+{
+    rn_monitor *monitor = now->monitor;
+    ration_error error;
+    if (!monitor->leads && rn_ledger_leads(now->governor->ledger)) {
+        monitor->leads = true;
+        if (rn_eyes_enter_registry(monitor->eyes, &monitor->limits, &error) != RATION_OK) {
+            rn_copy_text(monitor->eyes->note, sizeof monitor->eyes->note, error.message);
+        }
+    }
+}
+
+static void divide(look *now)
+{
+    rn_monitor *monitor = now->monitor;
+    ration_error error;
+    rn_registry *registry = monitor->leads ? monitor->eyes->registry : NULL;
+    now->divided =
+        rn_monitor_divide(monitor, registry, &now->holding, &now->division, &error) == RATION_OK;
+    if (!now->divided) {
+        put_note(monitor, error.message);
+        return;
+    }
+    if (!now->division.published) {
+        put_note(monitor, now->division.note);
+    }
+    if (now->trusted) {
+        monitor->division = now->division;
+    }
+}
+
+static int64_t choose_limit(const look *now, int64_t limit_bytes)
+{
+    rn_monitor *monitor = now->monitor;
+    int64_t target = rn_monitor_target(monitor, &monitor->limits, &now->division);
+    if (target <= limit_bytes || !now->trusted) {
+        monitor->raise_looks = 0;
+        return RN_MIN(target, limit_bytes);
+    }
+    monitor->raise_looks += 1;
+    if (target - limit_bytes < limit_bytes / RAISE_PART && monitor->raise_looks < RAISE_LOOKS) {
+        return limit_bytes;
+    }
+    monitor->raise_looks = 0;
+    return target;
+}
+
+/* Who runs has until then to fit into less. */
+static void note_cut(rn_monitor *monitor, int64_t now_ns, int64_t from_bytes, int64_t to_bytes)
+{
+    if (from_bytes - to_bytes >= RN_MAX(from_bytes / RAISE_PART, 1)) {
+        int64_t wait_ns = rn_multiply(monitor->limits.query_wait_ms_max, 1000000);
+        int64_t before = now_ns < monitor->grace_until_ns ? monitor->grace_bytes : 0;
+        monitor->grace_bytes = RN_MAX(before, from_bytes);
+        monitor->grace_until_ns = rn_add(now_ns, wait_ns);
+    }
+}
+
+static void follow(look *now)
+{
+    ration_governor *governor = now->governor;
+    rn_monitor *monitor = now->monitor;
+    rn_ledger_lock(governor->ledger);
+    int64_t before = rn_load(&governor->root->limit);
+    bool fixed = rn_load(&governor->ledger->fixed) != 0;
+    int64_t limit = fixed ? before : choose_limit(now, before);
+    if (limit != before) {
+        rn_pool_set_limit_locked(governor->root, limit);
+        rn_store(&governor->limit_derived, limit != monitor->limits.limit_bytes);
+        now->moved = true;
+    }
+    rn_ledger_unlock(governor->ledger);
+    monitor->figures.changes += limit != before;
+    note_cut(monitor, now->now_ns, before, limit);
+    int64_t bound =
+        fixed || now->probe == NULL ? 0 : rn_monitor_bound(&monitor->limits, now->probe);
+    bool grace = !fixed && now->now_ns < monitor->grace_until_ns;
+    rn_store(&monitor->attainable_bytes, bound);
+    rn_store(&monitor->expected_bytes, grace ? monitor->grace_bytes : 0);
+}
+
+/* ------------------------------------------------------------------------------------- pressure */
+
+static void judge(look *now)
+{
+    rn_monitor *monitor = now->monitor;
+    const rn_probe_source *source = &now->probe->sources[now->division.binding];
+    bool of_group = source->kind != RN_PROBE_MACHINE && now->probe->group_stall.known;
+    if (of_group != monitor->of_group) { /* other counters */
+        monitor->of_group = of_group;
+        monitor->gauge.count = 0;
+    }
+    int64_t ratio = monitor->limits.limit_ratio_ppm, total = now->division.total_bytes;
+    rn_strain strain = {.now_ns = now->now_ns,
+                        .headroom_bytes = source->headroom_bytes,
+                        .spare_bytes = total == INT64_MAX ? 0 : rn_pressure_spare(total, ratio),
+                        .stall = of_group ? now->probe->group_stall : now->probe->stall,
+                        .stall_ppm = monitor->limits.pressure_stall_ppm};
+    ration_pressure before = monitor->gauge.level;
+    ration_pressure level = rn_pressure_judge(&monitor->gauge, &strain);
+    rn_store(&monitor->level, level);
+    rn_store(&now->governor->settle_shift, level == RATION_PRESSURE_NORMAL ? 0
+                                           : level == RATION_PRESSURE_ELEVATED
+                                               ? RN_MONITOR_ELEVATED_SHIFT
+                                               : RN_MONITOR_CRITICAL_SHIFT);
+    now->moved |= level < before;
+    now->relief_bytes = RN_MAX(rn_pressure_relief(strain.spare_bytes) - strain.headroom_bytes, 0);
+    rn_spill_volume_set_write_behind(now->governor->volume, source->kind == RN_PROBE_GROUP);
+}
+
+/* Without a lock of the monitor. What is freed on the way goes back to the system with the next
+ * look. */
+static void act(const look *now, ration_pressure level)
+{
+    ration_governor *governor = now->governor;
+    if (level >= RATION_PRESSURE_ELEVATED) {
+        (void)rn_pool_recall(governor->root);
+        rn_blocks_purge(governor->blocks);
+    }
+    if (level == RATION_PRESSURE_CRITICAL && now->relief_bytes > 0) {
+        rn_ask_press_to(governor, RN_MAX(now->holding.granted_bytes - now->relief_bytes, 0));
+    }
+    if (now->moved) {
+        rn_ask_press(governor);
+        rn_admission_move(governor);
+    }
+    if (now->moved || rn_load(&now->monitor->expected_bytes) != 0) {
+        rn_ask_wake_resting(governor);
+    }
+}
+
+/* -------------------------------------------------------------------------------------- ticking */
+
+static void add_time(rn_monitor *monitor, int64_t now_ns)
+{
+    int64_t passed = RN_MAX(now_ns - monitor->looked_ns, 0);
+    int64_t level = rn_load(&monitor->level);
+    monitor->elevated_ns += level >= RATION_PRESSURE_ELEVATED ? passed : 0;
+    monitor->critical_ns += level == RATION_PRESSURE_CRITICAL ? passed : 0;
+    monitor->looked_ns = now_ns;
+}
+
+static void look_once(look *now)
+{
+    rn_monitor *monitor = now->monitor;
+    add_time(monitor, now->now_ns);
+    take_over(now);
+    now->holding.now_ns = rn_clock_ns();
+    read_machine(now);
+    now->holding.limits = &monitor->limits;
+    now->holding.probe = now->probe;
+    rn_monitor_measure(now->governor, &now->holding);
+    find_drift(now);
+    find_demand(now);
+    if (now->probe != NULL) {
+        divide(now);
+    }
+    if (now->divided && monitor->leads) {
+        follow(now);
+    }
+    if (now->divided) {
+        judge(now);
+        const rn_probe_source *source = &now->probe->sources[now->division.binding];
+        monitor->figures.available_bytes = source->headroom_bytes;
+        rn_copy_text(monitor->figures.binding, sizeof monitor->figures.binding, source->name);
+    }
+    monitor->figures.looks += 1;
+}
+
+void rn_monitor_tick(ration_governor *governor)
+{
+    rn_monitor *monitor = governor->monitor;
+    int64_t now_ns = monitor->clock();
+    if (now_ns < rn_load(&monitor->due_ns) || monitor->process != getpid() ||
+        pthread_mutex_trylock(&monitor->lock) != 0) {
+        return;
+    }
+    look now = {.governor = governor, .monitor = monitor, .now_ns = now_ns};
+    bool due = now_ns >= rn_load(&monitor->due_ns); /* nobody else has looked meanwhile */
+    if (due) {
+        look_once(&now);
+        /* A tenth less, or a host that ticks as often would come too early every other time. */
+        rn_store(&monitor->due_ns,
+                 rn_add(now_ns, rn_multiply(monitor->limits.monitor_interval_ms, 900000)));
+    }
+    ration_pressure level = monitor->gauge.level;
+    pthread_mutex_unlock(&monitor->lock);
+    if (due) {
+        act(&now, level);
+    }
+}
+
+/* ------------------------------------------------------------------------------------- readings */
+
+bool rn_monitor_pauses(const ration_governor *governor)
+{
+    return rn_load(&governor->monitor->level) == RATION_PRESSURE_CRITICAL;
+}
+
+int64_t rn_monitor_attainable(const ration_governor *governor)
+{
+    return RN_MAX(rn_load(&governor->monitor->attainable_bytes), rn_monitor_expected(governor));
+}
+
+int64_t rn_monitor_expected(const ration_governor *governor)
+{
+    return RN_MAX(rn_load(&governor->monitor->expected_bytes), rn_load(&governor->root->limit));
+}
+
+void rn_monitor_forget(ration_governor *governor)
+{
+    rn_store(&governor->monitor->attainable_bytes, 0);
+    rn_store(&governor->monitor->expected_bytes, 0);
+}
+
+ration_pressure ration_governor_pressure(const ration_governor *governor)
+{
+    return (ration_pressure)rn_load(&governor->monitor->level);
+}
+
+/* In the child of a fork the lock may be that of a thread which is not there. */
+static bool lock_own(rn_monitor *monitor)
+{
+    return monitor->process == getpid() && pthread_mutex_lock(&monitor->lock) == 0;
+}
+
+void ration_governor_read(const ration_governor *governor, ration_governor_figures *out_figures)
+{
+    rn_monitor *monitor = governor->monitor;
+    bool locked = lock_own(monitor);
+    ration_governor_figures figures = monitor->figures;
+    figures.limit_bytes = rn_load(&governor->root->limit);
+    figures.reloads = rn_load(&governor->reloads);
+    bool divided = monitor->eyes != NULL && monitor->leads;
+    figures.share_bytes = divided ? monitor->division.share_bytes : figures.limit_bytes;
+    figures.processes = divided ? monitor->division.others + 1 : 1;
+    figures.pressure = (ration_pressure)rn_load(&monitor->level);
+    figures.stalled_ppm = monitor->gauge.some_ppm;
+    figures.stalled_full_ppm = monitor->gauge.full_ppm;
+    figures.elevated_ms = monitor->elevated_ns / 1000000;
+    figures.critical_ms = monitor->critical_ns / 1000000;
+    figures.following &= rn_load(&governor->ledger->fixed) == 0;
+    if (locked) {
+        pthread_mutex_unlock(&monitor->lock);
+    }
+    *out_figures = figures;
+}
+
+int ration_governor_pressure_descriptor(const ration_governor *governor)
+{
+    rn_monitor *monitor = governor->monitor;
+    if (!lock_own(monitor)) {
+        return -1;
+    }
+    int64_t stall_us = rn_share_of_ratio(STALL_WINDOW_US, monitor->limits.pressure_stall_ppm);
+    if (monitor->descriptor < 0 && monitor->eyes != NULL && stall_us > 0 &&
+        monitor->figures.following) {
+        monitor->descriptor =
+            rn_probe_stall_trigger(rn_eyes_probe(monitor->eyes), stall_us, STALL_WINDOW_US);
+    }
+    int descriptor = monitor->descriptor;
+    pthread_mutex_unlock(&monitor->lock);
+    return descriptor;
+}
