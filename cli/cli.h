@@ -33,9 +33,13 @@ int rn_cli_refusal(const ration_refusal *refusal);
 /* "ration query: message" and where to find help, on stderr; returns RN_EXIT_USAGE. */
 int rn_cli_usage_error(const char *command, const char *format, ...) RN_PRINTF(2, 3);
 /* Reads the limits of `path`; NULL: memory.yaml of the current folder when there is one, else the
- * defaults. `out_source` (may be NULL) becomes the file's name or "defaults". Returns 0, or the
- * exit code after printing the error. */
+ * defaults. RATION_* of the environment win over both. `out_source` (may be NULL) becomes the
+ * file's name or "defaults". Returns 0, or the exit code after printing the error. */
 int rn_cli_limits_load(const char *path, ration_limits *out_limits, const char **out_source);
+/* The same; `*out_source` is NULL where there is no file, and `*out_touched` (may be NULL) has the
+ * bit of each row of rn_limits_keys that the environment has set. */
+int rn_cli_limits_read(const char *path, ration_limits *out_limits, const char **out_source,
+                       uint64_t *out_touched);
 /* Flushes stdout; `code`, or 1 with a message when something could not be written. */
 int rn_cli_finish(int code);
 /* "1.5 GiB" in `buffer` (>= 32 bytes), which is returned. */

@@ -8,6 +8,7 @@
 
 #include "base/heap.h"
 #include "cli/cli.h"
+#include "config/limits.h"
 
 int rn_cli_error(const ration_error *error)
 {
@@ -42,24 +43,34 @@ int rn_cli_usage_error(const char *command, const char *format, ...)
     return RN_EXIT_USAGE;
 }
 
-int rn_cli_limits_load(const char *path, ration_limits *out_limits, const char **out_source)
+int rn_cli_limits_read(const char *path, ration_limits *out_limits, const char **out_source,
+                       uint64_t *out_touched)
 {
     const char *source = path;
     if (source == NULL) {
         source = access("memory.yaml", F_OK) == 0 ? "memory.yaml" : NULL;
     }
+    ration_error error;
     if (source == NULL) {
         ration_limits_default(out_limits);
-    } else {
-        ration_error error;
-        if (ration_limits_load(source, out_limits, &error) != RATION_OK) {
-            return rn_cli_error(&error);
-        }
+    } else if (ration_limits_load(source, out_limits, &error) != RATION_OK) {
+        return rn_cli_error(&error);
     }
-    if (out_source != NULL) {
+    if (rn_limits_override(environ, out_limits, out_touched, &error) != RATION_OK) {
+        return rn_cli_error(&error);
+    }
+    *out_source = source;
+    return 0;
+}
+
+int rn_cli_limits_load(const char *path, ration_limits *out_limits, const char **out_source)
+{
+    const char *source;
+    int code = rn_cli_limits_read(path, out_limits, &source, NULL);
+    if (code == 0 && out_source != NULL) {
         *out_source = source != NULL ? source : "defaults";
     }
-    return 0;
+    return code;
 }
 
 int rn_cli_finish(int code)

@@ -13,7 +13,7 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
-    {"check", rn_cli_check, "validates memory.yaml files"},
+    {"check", rn_cli_check, "validates memory.yaml files, and tells what cannot be meant"},
     {"limits", rn_cli_limits,
      "shows the limit on this machine, and with --explain how it comes about"},
     {"init", rn_cli_init, "prints a commented memory.yaml"},

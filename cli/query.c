@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "cli/keep.h"
 #include "cli/options.h"
 #include "cli/printer.h"
 #include "cli/profile.h"
@@ -22,6 +23,7 @@ typedef struct query_arguments {
 typedef struct query_session {
     ration_limits limits;
     ration_governor *governor;
+    rn_cli_keep keep;
     rn_slot *data_slot;
     rn_graph *graph;
     rn_plan_file file;
@@ -47,6 +49,7 @@ static void cancel_running(int number)
 static void close_all(query_session *session)
 {
     (void)signal(SIGINT, SIG_DFL);
+    rn_cli_keep_stop(&session->keep);
     rn_execution_close(session->execution);
     ration_query_close(session->query);
     if (session->plan != NULL) {
@@ -136,6 +139,7 @@ static ration_status open_plan(const query_arguments *arguments, query_session *
                                ration_error *error)
 {
     RN_TRY(ration_governor_open(&session->limits, &session->governor, error));
+    RN_TRY(rn_cli_keep_start(&session->keep, session->governor, error));
     RN_TRY(read_parameters(&arguments->parameters, session, error));
     RN_TRY(rn_plan_file_open(arguments->plan, &session->file, error));
     session->has_file = true;
@@ -309,7 +313,9 @@ int rn_cli_query(int argc, char **argv)
     arguments.plan = argv[first];
     arguments.name = first + 1 < argc ? argv[first + 1] : NULL;
     query_session session = {.governor = NULL};
-    code = rn_cli_limits_load(arguments.config, &session.limits, NULL);
+    session.keep.quiet = arguments.quiet;
+    session.keep.progress = isatty(STDERR_FILENO) != 0;
+    code = rn_cli_limits_read(arguments.config, &session.limits, &session.keep.path, NULL);
     if (code != 0) {
         return code;
     }

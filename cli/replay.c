@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "cli/keep.h"
 #include "cli/options.h"
 #include "cli/replay_run.h"
 #include "iterators/registry.h"
@@ -31,6 +32,7 @@ typedef struct replay_arguments {
 typedef struct replay_session {
     ration_limits limits;
     ration_governor *governor;
+    rn_cli_keep keep;
     rn_slot *data_slot;
     int64_t own_bytes; /* charged to data_slot for stacks and figures */
     rn_graph *graph;
@@ -42,6 +44,7 @@ typedef struct replay_session {
 
 static void close_all(replay_session *session)
 {
+    rn_cli_keep_stop(&session->keep);
     rn_replay_figures_close(&session->figures);
     if (session->results != NULL) {
         fclose(session->results);
@@ -142,13 +145,11 @@ static ration_status open_results(const replay_arguments *arguments, replay_sess
 static ration_status open_all(const replay_arguments *arguments, replay_session *session,
                               ration_error *error)
 {
-    if (arguments->limit_bytes > 0) {
-        session->limits.limit_bytes = arguments->limit_bytes;
-    }
-    if (arguments->query_limit_bytes > 0) {
-        session->limits.query_limit_bytes = arguments->query_limit_bytes;
-    }
+    session->keep.limit_bytes = arguments->limit_bytes;
+    session->keep.query_limit_bytes = arguments->query_limit_bytes;
+    rn_cli_keep_adjust(&session->keep, &session->limits);
     RN_TRY(ration_governor_open(&session->limits, &session->governor, error));
+    RN_TRY(rn_cli_keep_start(&session->keep, session->governor, error));
     ration_status status =
         rn_slot_open(ration_governor_data(session->governor), NULL, &session->data_slot);
     if (status != RATION_OK) {
@@ -160,8 +161,12 @@ static ration_status open_all(const replay_arguments *arguments, replay_session 
 }
 
 /* How the schedule reads in one line. */
-static void print_heading(const replay_session *session, const char *source)
+static void print_heading(const replay_session *session)
 {
+    const rn_cli_keep *keep = &session->keep;
+    const char *source = keep->limit_bytes > 0 ? "--limit"
+                         : keep->path != NULL  ? keep->path
+                                               : "defaults";
     const rn_workload *workload = &session->workload;
     char limit[32], data[32];
     ration_pool_figures root, pool;
@@ -229,7 +234,7 @@ static bool judge(const replay_arguments *arguments, const rn_report *report)
     return missed;
 }
 
-static int run(const replay_arguments *arguments, replay_session *session, const char *source)
+static int run(const replay_arguments *arguments, replay_session *session)
 {
     ration_error error = {.status = RATION_OK};
     ration_status status = open_all(arguments, session, &error);
@@ -242,16 +247,17 @@ static int run(const replay_arguments *arguments, replay_session *session, const
         return rn_cli_error(&error);
     }
     if (!arguments->quiet) {
-        print_heading(session, arguments->limit_bytes > 0 ? "--limit" : source);
+        print_heading(session);
     }
     struct sigaction action = {.sa_handler = note_interrupt};
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     rn_report report = {.samples = 0};
-    rn_replay_options options = {.progress = !arguments->quiet && isatty(STDERR_FILENO) != 0,
+    rn_replay_options options = {.progress = session->keep.progress,
                                  .results = session->results,
                                  .interrupted = &interrupted};
     status = rn_replay_run_all(&replay, &options, &session->figures, &report, &error);
+    rn_cli_keep_stop(&session->keep); /* the report is of one set of limits */
     if (status != RATION_OK) {
         return rn_cli_error(&error);
     }
@@ -271,7 +277,7 @@ static int run(const replay_arguments *arguments, replay_session *session, const
     if (missed) {
         return RN_EXIT_THRESHOLD;
     }
-    bool held = report.samples_over == 0 && report.peak_bytes <= report.limit_bytes;
+    bool held = report.samples_over == 0 && report.peak_bytes <= report.limit_highest_bytes;
     return held && report.left_bytes == 0 && report.audit_ok ? 0 : 1;
 }
 
@@ -325,12 +331,13 @@ int rn_cli_replay(int argc, char **argv)
         }
     }
     replay_session session = {.governor = NULL};
-    const char *source;
-    code = rn_cli_limits_load(arguments.config, &session.limits, &source);
+    session.keep.quiet = arguments.quiet;
+    session.keep.progress = !arguments.quiet && isatty(STDERR_FILENO) != 0;
+    code = rn_cli_limits_read(arguments.config, &session.limits, &session.keep.path, NULL);
     if (code != 0) {
         return code;
     }
-    code = run(&arguments, &session, source);
+    code = run(&arguments, &session);
     close_all(&session);
     return rn_cli_finish(code);
 }

@@ -5,6 +5,11 @@
  * queries (open loop). The calling thread reads the root pool every 20 ms, compares it with its
  * limit, and shows progress.
  *
+ * A limit that was lowered leaves the pool above it until enough was given back; meanwhile nothing
+ * more is granted. So a reading is over its limit when more is granted than both the limit and what
+ * was granted at the reading before, or could be by the limit of then; if the limit changed more
+ * than once in between, nobody can say.
+ *
  * Arrival cursor, figures, running queries and the result file are shared under one lock, taken a
  * few times per query. */
 #include "cli/replay_run.h"
@@ -34,9 +39,11 @@ struct crew {
     bool ended;                 /* no arrivals left; under lock */
     int64_t ended_ns;           /* when the last query so far ended; under lock */
     int64_t start_ns;
-    int64_t stop;    /* atomic: no further arrivals, please */
-    int64_t done;    /* queries ended; atomic */
-    int64_t working; /* hands not yet back; atomic */
+    int64_t stop;                       /* atomic: no further arrivals, please */
+    int64_t done;                       /* queries ended; atomic */
+    int64_t working;                    /* hands not yet back; atomic */
+    int64_t limit_bytes, granted_bytes; /* at the last reading; of the calling thread .. */
+    int64_t changes;                    /* .. of the limit until shortly before it */
     uint32_t hand_count;
     hand *hands;
 };
@@ -147,15 +154,50 @@ static void cancel_running(struct crew *crew)
     pthread_mutex_unlock(&crew->lock);
 }
 
-static void sample(const struct crew *crew, rn_report *report)
+static int64_t count_changes(const ration_governor *governor)
+{
+    ration_governor_figures figures;
+    ration_governor_read(governor, &figures);
+    return figures.changes + figures.reloads;
+}
+
+/* What the readings are compared with from here on. */
+static void begin_samples(struct crew *crew, rn_report *report)
 {
     ration_governor *governor = crew->replay->governor;
     ration_pool_figures root;
+    crew->changes = count_changes(governor);
     ration_pool_read(ration_governor_root(governor), &root);
+    crew->limit_bytes = root.limit_bytes;
+    crew->granted_bytes = root.granted_bytes;
+    bool same = crew->changes == 0 && count_changes(governor) == 0;
+    report->limit_highest_bytes =
+        same ? root.limit_bytes : RN_MAX(root.limit_bytes, root.peak_bytes);
+}
+
+static void compare(struct crew *crew, const ration_pool_figures *root, int64_t changes,
+                    rn_report *report)
+{
+    bool unclear = changes - crew->changes > 1;
+    int64_t allowed = RN_MAX(root->limit_bytes, RN_MAX(crew->limit_bytes, crew->granted_bytes));
+    int64_t highest = unclear ? RN_MAX(root->limit_bytes, root->peak_bytes) : root->limit_bytes;
+    report->samples += 1;
+    report->samples_over += !unclear && root->granted_bytes > allowed;
+    report->limit_highest_bytes = RN_MAX(report->limit_highest_bytes, highest);
+    crew->limit_bytes = root->limit_bytes;
+    crew->granted_bytes = root->granted_bytes;
+}
+
+static void sample(struct crew *crew, rn_report *report)
+{
+    ration_governor *governor = crew->replay->governor;
+    ration_pool_figures root;
+    int64_t changes = count_changes(governor);
+    ration_pool_read(ration_governor_root(governor), &root);
+    compare(crew, &root, count_changes(governor), report);
+    crew->changes = changes;
     int64_t rss_bytes, rss_peak_bytes;
     rn_probe_self("", &rss_bytes, &rss_peak_bytes);
-    report->samples += 1;
-    report->samples_over += root.granted_bytes > root.limit_bytes;
     report->peak_bytes = root.peak_bytes;
     report->limit_bytes = root.limit_bytes;
     report->heap_peak_bytes = RN_MAX(report->heap_peak_bytes, rn_heap_bytes());
@@ -247,6 +289,7 @@ ration_status rn_replay_run_all(const rn_replay *replay, const rn_replay_options
     pthread_mutex_init(&crew.lock, NULL);
     int64_t unused;
     rn_probe_self("", &report->rss_start_bytes, &unused);
+    begin_samples(&crew, report);
     crew.start_ns = crew.ended_ns = rn_clock_ns();
     uint32_t started = start_hands(&crew);
     bool complete = started == crew.hand_count;

@@ -6,6 +6,7 @@
 #
 #     tests/docs/test_readme.sh --write     brings code and outputs of the README up to date
 . tests/support.sh
+for name in $(compgen -e RATION_); do unset "$name"; done
 release=$(dirname "$RATION")
 
 # commands: each console block as its command, one a line.
@@ -51,9 +52,14 @@ if [ "${1:-}" = --write ]; then
     exit
 fi
 
+# The minimums of plans, in bytes, are those of release builds; the others have other headers.
+figures() {
+    if [ -n "$(variant)" ]; then cat "$1"; else sed -E 's/[0-9]{6,}/N/g' "$1"; fi
+}
+
 begin "code and outputs are what the program prints"
 renewed >"$scratch/README.md"
-diff -u README.md "$scratch/README.md" >"$scratch/out" ||
+diff -u <(figures README.md) <(figures "$scratch/README.md") >"$scratch/out" ||
     fail "run tests/docs/test_readme.sh --write"
 
 begin "it has commands with their outputs"
