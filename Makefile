@@ -55,6 +55,10 @@ LD_FLAGS := -pthread $(filter -fsanitize=% --coverage,$(FLAGS_$(VARIANT))) -Wl,-
 # Asked for when a recipe runs: the package may have been installed by `deps` just before.
 YAML_FLAGS = $(shell pkg-config --cflags yaml-0.1)
 YAML_LIBS = $(shell pkg-config --libs yaml-0.1)
+# hwloc, where its header is; HWLOC=no: without.
+HWLOC ?= yes
+HWLOC_FLAGS = $(if $(filter no,$(HWLOC)),,$(shell pkg-config --exists hwloc 2>/dev/null && \
+    echo -DRATION_HWLOC $$(pkg-config --cflags hwloc)))
 CHECK_FLAGS = $(shell pkg-config --cflags check)
 CHECK_LIBS = $(shell pkg-config --libs check)
 
@@ -96,6 +100,8 @@ CLI_TESTS := $(filter $(OBJECTS_IN)/tests/cli/%,$(TESTS))
 EXAMPLES := $(call program,$(EXAMPLE_SOURCES))
 BENCHES := $(call program,$(BENCH_SOURCES))
 SPILL_BENCH := $(OBJECTS_IN)/bench/spill
+# What the tests of a machine that changes look at it with.
+WATCH := $(OBJECTS_IN)/tests/governing/watch
 FUZZERS := $(call program,$(FUZZ_SOURCES))
 POINTS_OBJECTS := $(patsubst %.c,$(OBJECTS_IN)/points/%.o,$(POINTS_SOURCES))
 POINTS_TESTS := $(filter $(OBJECTS_IN)/tests/points/%,$(TESTS))
@@ -114,7 +120,7 @@ COVERAGE_TESTS := $(filter $(foreach test,memory/% points/% executor/test_query%
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 .SECONDARY: $(OBJECTS) $(POINTS_OBJECTS)
-.PHONY: all deps deps-test test replay check-all matrix memcheck lint headers consumer tidy format \
+.PHONY: all deps deps-test test replay check-all matrix memcheck lint headers consumer schema tidy format \
         fuzz fuzz-run stress sim mutants coverage coverage-run cross install clean help FORCE
 
 # --------------------------------------------------------------------------------------- targets
@@ -135,9 +141,10 @@ deps: ## installs what is missing: compiler, pkg-config, libyaml, xxhash, check
 deps-test: | deps ## and what tests need besides: spin, relacy, g++; without, those are skipped
 	@tools/deps test '$(CC)' || echo "deps: the tests that need these are skipped"
 
-test: $(TESTS) $(EXAMPLES) $(PROGRAM) $(SPILL_BENCH) | deps-test
+test: $(TESTS) $(EXAMPLES) $(PROGRAM) $(SPILL_BENCH) $(WATCH) | deps-test
 test: ## builds and runs every test program
-	@RATION='$(PROGRAM)' SPILL='$(SPILL_BENCH)' tools/run-tests $(TESTS) $(EXAMPLES) $(SHELL_TESTS)
+	@RATION='$(PROGRAM)' SPILL='$(SPILL_BENCH)' WATCH='$(WATCH)' \
+	    tools/run-tests $(TESTS) $(EXAMPLES) $(SHELL_TESTS)
 
 replay: $(PROGRAM) $(BUILD)/snb/manifest.yaml ## runs concurrent queries inside a memory limit
 	$(PROGRAM) replay $(WORKLOAD) --config $(CONFIG) --graph $(BUILD)/snb/manifest.yaml
@@ -155,7 +162,7 @@ check-all: ## everything: compilers, variants, valgrind, linters, headers, fuzzi
 	$(MAKE) --no-print-directory mutants coverage cross
 	$(MAKE) --no-print-directory stress
 	$(MAKE) --no-print-directory VARIANT=checked BUILD=$(BUILD)/checked sim
-	$(MAKE) --no-print-directory consumer
+	$(MAKE) --no-print-directory consumer schema
 	$(MAKE) --no-print-directory fuzz
 	@echo "check-all: passed"
 
@@ -221,6 +228,9 @@ headers: | deps ## compiles each header alone; the public ones as C99, C11 and C
 consumer: all ## installs into a scratch folder and compiles a program against it
 	@tools/try-install '$(MAKE)' '$(CC)' '$(BUILD)' '$(VERSION)'
 
+schema: $(PROGRAM) ## opens memory.yaml files in a YAML language server, as an editor does
+	@tools/try-schema '$(PROGRAM)' '$(BUILD)/schema'
+
 tidy: ## checks floors, rule of one, documentation, length of lines and functions
 	@tools/tidy
 
@@ -241,10 +251,11 @@ bench-%: all ## runs bench/NAME.sh, which prints a table and writes build/bench/
 	@mkdir -p $(BUILD)/bench
 	BUILD='$(BUILD)' RATION='$(PROGRAM)' bench/$*.sh
 
-install: all ## copies library, headers, ration.pc, program and documents below DESTDIR PREFIX
+install: all ## copies library, headers, ration.pc, program, schema, documents below DESTDIR PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include/ration \
 	    $(DESTDIR)$(LIBDIR)/pkgconfig \
-	    $(DESTDIR)$(PREFIX)/share/doc/ration
+	    $(DESTDIR)$(PREFIX)/share/doc/ration $(DESTDIR)$(PREFIX)/share/ration
+	install -m 644 memory.yaml memory.schema.json $(DESTDIR)$(PREFIX)/share/ration
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/ration
 	install -m 644 include/*.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 adapters/*.h adapters/*.hpp $(DESTDIR)$(PREFIX)/include/ration
@@ -254,7 +265,7 @@ install: all ## copies library, headers, ration.pc, program and documents below 
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libration.so
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 	    tools/ration.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/ration.pc
-	install -m 644 README.md LICENSE CHANGELOG.md docs/plans.md docs/graphs.md \
+	install -m 644 README.md LICENSE CHANGELOG.md docs/limits.md docs/plans.md docs/graphs.md \
 	    $(DESTDIR)$(PREFIX)/share/doc/ration
 
 clean: ## removes the build folder
@@ -265,13 +276,14 @@ clean: ## removes the build folder
 # Files that hold what things were made with, and are touched only when that changes.
 remember = @mkdir -p $(@D); echo '$(1)' > $@.now; cmp -s $@.now $@ || cp $@.now $@; rm $@.now
 $(OBJECTS_IN)/flags: FORCE | deps
-	$(call remember,$(CC) $(C_FLAGS) $(LD_FLAGS))
+	$(call remember,$(CC) $(C_FLAGS) $(LD_FLAGS) $(HWLOC_FLAGS))
 $(OBJECTS_IN)/members: FORCE | deps
 	$(call remember,$(LIBRARY_SOURCES) $(CLI_SOURCES))
 $(BUILD)/snb.options: FORCE
 	$(call remember,$(SCALE) $(SEED))
 
 $(OBJECTS_IN)/config/yaml.o: EXTRA_FLAGS = $(YAML_FLAGS)
+$(OBJECTS_IN)/memory/machine/topology.o: EXTRA_FLAGS = $(HWLOC_FLAGS)
 $(OBJECTS_IN)/tests/%.o: EXTRA_FLAGS = $(CHECK_FLAGS)
 $(OBJECTS_IN)/points/%.o: EXTRA_FLAGS = -DRATION_POINTS $(CHECK_FLAGS)
 ifeq ($(VARIANT),coverage) # the edges of exceptions are no branches of the source
@@ -328,7 +340,7 @@ $(POINTS_TESTS): $(OBJECTS_IN)/tests/points/%: $(OBJECTS_IN)/points/tests/points
 ifeq ($(VARIANT),coverage)
 $(TESTS): $(OBJECTS_IN)/tests/coverage/leave.o
 endif
-$(EXAMPLES) $(BENCHES): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(LIBRARY) $$(call parts,$$@)
+$(EXAMPLES) $(BENCHES) $(WATCH): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(LIBRARY) $$(call parts,$$@)
 	$(call link)
 $(FUZZERS): $(OBJECTS_IN)/%: $(OBJECTS_IN)/%.o $(LIBRARY)
 	$(call link,-fsanitize=fuzzer)

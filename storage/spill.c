@@ -317,7 +317,8 @@ ration_status rn_spill_volume_look(rn_spill_volume *volume, int descriptor, int6
                                    ration_error *error)
 {
     struct statfs system;
-    if (volume->free_bytes_min == 0) {
+    int64_t free_bytes_min = rn_load(&volume->free_bytes_min);
+    if (free_bytes_min == 0) {
         return RATION_OK;
     }
     if (!read_file_system(volume, descriptor, &system)) {
@@ -325,13 +326,12 @@ ration_status rn_spill_volume_look(rn_spill_volume *volume, int descriptor, int6
     }
     int64_t unit = system.f_frsize > 0 ? system.f_frsize : system.f_bsize;
     int64_t free_bytes = rn_multiply((int64_t)system.f_bavail, unit);
-    if (free_bytes - bytes < volume->free_bytes_min) {
+    if (free_bytes - bytes < free_bytes_min) {
         return rn_error_set(error, RATION_SPILL_NO_SPACE,
                             "make room there, lower spill_free_bytes_min, or name another place "
                             "with spill_directory",
                             "spilling to %s: %lld bytes are free, and %lld have to stay free",
-                            volume->directory, (long long)free_bytes,
-                            (long long)volume->free_bytes_min);
+                            volume->directory, (long long)free_bytes, (long long)free_bytes_min);
     }
     return RATION_OK;
 }
@@ -347,6 +347,12 @@ static bool climbs(const char *path)
         }
     }
     return false;
+}
+
+void rn_spill_volume_set(rn_spill_volume *volume, int64_t bytes_max, int64_t free_bytes_min)
+{
+    rn_store(&volume->quota.limit_bytes, bytes_max);
+    rn_store(&volume->free_bytes_min, free_bytes_min);
 }
 
 ration_status rn_spill_volume_open(const rn_spill_options *options, rn_spill_volume **out_volume,
@@ -367,8 +373,7 @@ ration_status rn_spill_volume_open(const rn_spill_options *options, rn_spill_vol
     rn_copy_text(volume->directory, sizeof volume->directory, path);
     volume->allow_memory = options->allow_memory;
     volume->write_behind = options->write_behind;
-    volume->free_bytes_min = options->free_bytes_min;
-    volume->quota.limit_bytes = options->bytes_max;
+    rn_spill_volume_set(volume, options->bytes_max, options->free_bytes_min);
     volume->quota.key = "spill_bytes_max";
     volume->disk = &rn_disk_system;
     volume->descriptor = -1;
@@ -388,6 +393,11 @@ void rn_spill_volume_close(rn_spill_volume *volume)
     }
     (void)pthread_mutex_destroy(&volume->lock);
     rn_heap_free(volume, sizeof *volume);
+}
+
+void rn_spill_volume_set_write_behind(rn_spill_volume *volume, bool write_behind)
+{
+    rn_store(&volume->write_behind, write_behind);
 }
 
 void rn_spill_volume_replace(rn_spill_volume *volume, const rn_disk *disk)

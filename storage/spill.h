@@ -53,6 +53,10 @@ RATION_NODISCARD ration_status rn_spill_volume_open(const rn_spill_options *opti
                                                     rn_spill_volume **out_volume,
                                                     ration_error *error);
 void rn_spill_volume_close(rn_spill_volume *volume);
+/* Other quotas, from the next write on; one below what is written only refuses more. Any thread. */
+void rn_spill_volume_set(rn_spill_volume *volume, int64_t bytes_max, int64_t free_bytes_min);
+/* From the next write on. Any thread. */
+void rn_spill_volume_set_write_behind(rn_spill_volume *volume, bool write_behind);
 /* Other functions instead of the system's (storage/disk.h), for tests and simulations; before the
  * first write. `disk` outlives the volume. */
 void rn_spill_volume_replace(rn_spill_volume *volume, const struct rn_disk *disk);

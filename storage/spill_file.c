@@ -117,7 +117,7 @@ static int cut_parts(const parts_left *left, int64_t bytes, struct iovec *out)
 static void write_behind(rn_spill_file *file, int64_t position, int64_t bytes)
 {
     const rn_disk *disk = file->volume->disk;
-    if (!file->volume->write_behind) {
+    if (rn_load(&file->volume->write_behind) == 0) {
         return;
     }
     if (position != file->behind_end) {

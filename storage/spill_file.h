@@ -22,8 +22,9 @@
 
 struct rn_spill_volume {
     char directory[RN_SPILL_DIRECTORY_BYTES];
-    bool allow_memory, write_behind;
-    int64_t free_bytes_min;
+    bool allow_memory;
+    int64_t write_behind;   /* atomic */
+    int64_t free_bytes_min; /* atomic */
     rn_spill_quota quota;
     const rn_disk *disk;
     int64_t files; /* ever opened; atomic */

@@ -45,6 +45,7 @@ void rn_test_open_file(rn_test_world *world, const ration_limits *limits, const 
     memset(world, 0, sizeof *world);
     if (limits == NULL) {
         ration_limits_default(&given);
+        given.enable_system_monitor = false;
         given.limit_bytes = INT64_C(1) << 30;
         limits = &given;
     }
@@ -74,6 +75,7 @@ void rn_test_open_rows(rn_test_world *world, int64_t rows, const char *graph)
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = INT64_C(1) << 30;
     limits.check_interval = rows;
     rn_test_open(world, &limits, graph);

@@ -188,6 +188,7 @@ int main()
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = int64_t{1} << 30;
     limits.query_limit_bytes = 16 << 20;
     ration_governor *governor;

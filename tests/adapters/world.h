@@ -24,6 +24,7 @@ SUPPORT_UNUSED static world open_world(int64_t limit_bytes)
     ration_error error;
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = 8192 * MIB;
     support_ok(ration_governor_open(&limits, &here.governor, &error), &error);
     ration_query_options options = {

@@ -11,6 +11,7 @@ QUEUE_UNUSED static ration_limits usual(void)
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = LIMIT;
     limits.chunk_bytes_max = 4 * KIB;
     limits.admission_wait_ms_max = 600000;

@@ -39,6 +39,7 @@ QUEUE_UNUSED static void set_stage(stage *made)
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = LIMIT;
     limits.chunk_bytes_max = 4 * KIB;
     set_stage_with(made, &limits);

@@ -33,6 +33,7 @@ SUPPORT_UNUSED static void open_world(expression_world *world, const rn_field *f
     ration_limits limits;
     ration_error error;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = INT64_C(64) << 20;
     support_ok(ration_governor_open(&limits, &world->governor, &error), &error);
     support_ok(ration_query_open(world->governor, NULL, &world->query, &error), &error);

@@ -26,6 +26,7 @@ SUPPORT_UNUSED static ration_governor *open_governor(int64_t limit_bytes, int64_
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = limit_bytes;
     limits.query_limit_bytes = query_limit_bytes;
     limits.check_interval = 100;

@@ -49,6 +49,7 @@ SUPPORT_UNUSED static ration_governor *open_small(int64_t wait_ms)
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = LIMIT;
     limits.chunk_bytes_max = 4 * KIB;
     limits.query_wait_ms_max = wait_ms;

@@ -270,7 +270,7 @@ START_TEST(test_admission__time_is_over)
     EXPECT_CLAIM(b, 10 * KIB, WAIT);
     EXPECT_CLAIM(c, 10 * KIB, WAIT);
     EXPECT_CLAIM(d, 10 * KIB, WAIT);
-    b->query->turn_until_ns = 1; /* long ago */
+    b->query->turn_since_ns = INT64_MIN / 2; /* long ago */
     c->query->deadline_ns = 1;
     EXPECT_NO_CLAIM(c, 10 * KIB, DEADLINE);
     ck_assert(!ration_query_refusal(c->query, &refusal));

@@ -101,6 +101,7 @@ START_TEST(test_defect__row_check_looks_past_the_budget_of_the_query)
     static const int64_t widths[] = {1, 1000, 100 * KIB, 10 * MIB, 200 * MIB};
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = INT64_C(1) << 50;
     limits.check_interval = 1024;
     limits.check_bytes = 64 * MIB;

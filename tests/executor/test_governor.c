@@ -15,6 +15,7 @@ static ration_governor *open_retaining(int64_t retain_ms, const char *path)
     ration_limits limits;
     ration_governor *governor;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = 64 * MIB;
     limits.retain_ms = retain_ms;
     limits.prefault = true;

@@ -16,6 +16,7 @@ static ration_governor *open_wide_governor(int64_t limit_bytes, int64_t check_by
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = limit_bytes;
     limits.check_interval = 1000000;
     limits.check_bytes = check_bytes;

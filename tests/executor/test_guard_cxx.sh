@@ -63,6 +63,7 @@ int main()
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = 1 << 20;
     ration_governor *governor;
     ration_query *query;

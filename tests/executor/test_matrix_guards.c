@@ -74,6 +74,7 @@ static void matrix_open(matrix *made, int count, int64_t limit_bytes)
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = limit_bytes == 0 ? LIMIT : 16 * LIMIT;
     limits.chunk_bytes_max = MIB;
     ration_error error;

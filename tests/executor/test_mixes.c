@@ -130,6 +130,7 @@ static void play(uint64_t seed)
     it.limit = 512 * KIB + roll(&it, 4096) * KIB;
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = it.limit;
     limits.chunk_bytes_max = 4 * KIB << roll(&it, 5);
     it.governor = open_governor_with(&limits);

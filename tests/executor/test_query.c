@@ -186,6 +186,7 @@ START_TEST(test_governor__every_failed_allocation_is_a_clean_status)
         for (int64_t n = 1; !passed && n < 100; n++) {
             ration_limits limits;
             ration_limits_default(&limits);
+            limits.enable_system_monitor = false;
             limits.limit_bytes = MIB;
             ration_governor *governor = NULL;
             ration_query *query = NULL;

@@ -54,6 +54,7 @@ static void open_crew(crew *c, int64_t limit_bytes)
     char path[300];
     memset(c, 0, sizeof *c);
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = limit_bytes;
     support_ok(ration_governor_open(&limits, &c->governor, &error), &error);
     ck_assert_int_eq(rn_slot_open(ration_governor_data(c->governor), NULL, &c->slot), RATION_OK);

@@ -211,6 +211,7 @@ static void open_world(rn_test_world *world, int64_t limit_bytes, int64_t wait_m
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = limit_bytes;
     limits.query_wait_ms_max = wait_ms;
     limits.admission_wait_ms_max = wait_ms;

@@ -72,6 +72,7 @@ static ration_governor *open_at(const stage *here, int64_t limit_bytes)
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = limit_bytes;
     ration_governor *governor = NULL;
     ration_error error;
@@ -393,6 +394,7 @@ static void refuse(const stage *here, const char *path, ration_status expected, 
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = LIMIT;
     ration_governor *governor = NULL;
     ration_error error = {.message = ""};
@@ -446,6 +448,7 @@ START_TEST(test_shared__comes_through_failing_allocations)
     stage *here = stage_open();
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = LIMIT;
     ration_status status;
     int64_t n = 0;

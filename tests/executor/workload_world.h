@@ -29,6 +29,7 @@ SUPPORT_UNUSED static void open_with(int64_t limit_bytes)
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = limit_bytes;
     ration_error error;
     support_ok(ration_governor_open(&limits, &governor, &error), &error);

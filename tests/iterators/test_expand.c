@@ -257,6 +257,7 @@ START_TEST(test_expand__crosses_batches_in_mid_list)
         for (int64_t batch = 1024; batch > 0; batch /= 30) {
             ration_limits limits;
             ration_limits_default(&limits);
+            limits.enable_system_monitor = false;
             limits.limit_bytes = INT64_C(1) << 30;
             limits.check_interval = batch;
             rn_test_world world;
@@ -285,6 +286,7 @@ START_TEST(test_expand__can_be_stopped_between_batches)
 {
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = INT64_C(1) << 30;
     limits.query_time_ms_max = 1;
     rn_test_world world;

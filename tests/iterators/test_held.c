@@ -327,6 +327,7 @@ START_TEST(test_held__gives_way_while_nobody_is_inside)
     rn_held_scan scan;
     uint64_t random = 1;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = 8 << 20;
     rn_test_open(&host.world, &limits, NULL);
     ck_assert_int_eq(open_held(&host, 0), RATION_OK);
@@ -456,6 +457,7 @@ START_TEST(test_held__rescanned_and_ordered_under_limits)
     classes[count] = NULL;
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = INT64_C(1) << 30;
     limits.max_row_bytes = 2 * STRING_BYTES;
     rn_test_open(&host.world, &limits, NULL);

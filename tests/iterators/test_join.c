@@ -221,6 +221,7 @@ START_TEST(test_join__refuses_rows_that_are_too_wide)
     ration_limits limits;
     rn_test_world world;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = 1 << 30;
     limits.max_row_bytes = 4096;
     rn_test_open(&world, &limits, NULL);

@@ -173,7 +173,7 @@ static void forget(built_plan *built)
 
 static int64_t published_bytes(const rn_test_world *world, const rn_plan *plan)
 {
-    const ration_limits *limits = &world->governor->limits;
+    const ration_limits *limits = &world->governor->settings->limits;
     rn_sizes sizes = {(uint32_t)RN_MIN((int64_t)RN_BATCH_ROWS_MAX, limits->check_interval),
                       limits->max_row_bytes};
     return rn_plan_minimum(plan, &sizes);

@@ -90,6 +90,7 @@ static void expect_short_work(const char *steps)
     char text[600];
     int64_t call = 1;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = (int64_t)64 << 20;
     rn_test_open(&world, &limits, NULL);
     disk.real = rn_disk_system;

@@ -66,6 +66,7 @@ START_TEST(test_sort_spill__wide_rows)
     rn_test_world world;
     ration_limits limits;
     ration_limits_default(&limits);
+    limits.enable_system_monitor = false;
     limits.limit_bytes = INT64_C(1) << 30;
     limits.max_row_bytes = 400000;
     rn_test_open(&world, &limits, NULL);

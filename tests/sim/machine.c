@@ -1,42 +1,106 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The machine whose memory is read: a folder that stands for / (memory/machine/probe.h), in which
- * the available memory is what the script says. */
+ * The machine whose memory is read: a folder that stands for / (memory/machine/probe.h). It has so
+ * much memory; strangers have some of it, and the process has what its homes were granted, or the
+ * part of that which it has touched. */
 #include "executor/governor.h"
 #include "tests/sim/sim.h"
 #include "tests/support.h"
 
-static char root[256];
+static struct {
+    char root[256];
+    int64_t total_bytes, strangers_bytes, resident_percent;
+} machine;
 
-void sim_machine_open(void)
+static void link_fixture(const char *name)
 {
-    char folder[400];
-    char *fixture = realpath(support_path("tests/fixtures/sysroot/bare/proc/self"), NULL);
+    char from[300], to[400];
+    snprintf(from, sizeof from, "tests/fixtures/sysroot/bare/proc/self/%s", name);
+    char *fixture = realpath(support_path(from), NULL);
     ck_assert_ptr_nonnull(fixture);
-    rn_copy_text(root, sizeof root, support_folder());
-    snprintf(folder, sizeof folder, "%s/proc", root);
-    ck_assert_int_eq(mkdir(folder, 0700), 0);
-    rn_copy_text(folder + strlen(folder), 8, "/self");
-    ck_assert_int_eq(symlink(fixture, folder), 0);
+    snprintf(to, sizeof to, "%s/proc/self/%s", machine.root, name);
+    ck_assert_int_eq(symlink(fixture, to), 0);
     free(fixture);
 }
 
-int64_t sim_machine_limit(const ration_limits *limits, int64_t available_bytes)
+void sim_machine_open(void)
 {
-    char text[200];
-    int length = snprintf(text, sizeof text, "MemTotal: 16777216 kB\nMemAvailable: %lld kB\n",
-                          (long long)(available_bytes / 1024));
-    (void)support_write(root, "proc/meminfo", text, (size_t)length);
-    rn_probe probe;
-    int64_t limit_bytes;
-    ration_error error;
-    ration_status status = rn_derive_limit(limits, root, &probe, &limit_bytes, &error);
-    sim_must(status == RATION_OK, "no limit from %lld available bytes: %s",
-             (long long)available_bytes, error.message);
-    return limit_bytes;
+    static const char *const folders[] = {"proc", "proc/self", "registry"};
+    rn_copy_text(machine.root, sizeof machine.root, support_folder());
+    for (size_t i = 0; i < RN_COUNT(folders); i++) {
+        char folder[400];
+        snprintf(folder, sizeof folder, "%s/%s", machine.root, folders[i]);
+        ck_assert_int_eq(mkdir(folder, 0700), 0);
+    }
+    link_fixture("cgroup");
+    link_fixture("mountinfo");
+    link_fixture("limits");
 }
 
 void sim_machine_close(void)
 {
-    support_remove(root);
+    support_remove(machine.root);
+}
+
+void sim_machine_begin(int64_t total_bytes, int64_t resident_percent)
+{
+    machine.total_bytes = total_bytes;
+    machine.strangers_bytes = 0;
+    machine.resident_percent = resident_percent;
+    (void)sim_machine_show();
+}
+
+void sim_machine_take(int64_t bytes)
+{
+    machine.strangers_bytes = bytes;
+}
+
+int64_t sim_machine_total(void)
+{
+    return machine.total_bytes;
+}
+
+int64_t sim_machine_left(void)
+{
+    return machine.total_bytes - machine.strangers_bytes;
+}
+
+static int64_t count_resident(void)
+{
+    int64_t granted = 0;
+    for (uint32_t i = 0; i < sim_the.home_count; i++) {
+        const ration_governor *governor = sim_the.homes[i].governor;
+        granted += governor == NULL ? 0 : rn_load(&governor->root->granted);
+    }
+    return granted / 100 * machine.resident_percent;
+}
+
+/* The kernel tells whole kilobytes: both are rounded so that no byte is there twice. */
+int64_t sim_machine_show(void)
+{
+    char text[200];
+    int64_t resident_kb = count_resident() / 1024;
+    int64_t free_kb = sim_machine_left() / 1024 - resident_kb - 1;
+    int length = snprintf(text, sizeof text, "MemTotal: %lld kB\nMemAvailable: %lld kB\n",
+                          (long long)(machine.total_bytes / 1024), (long long)RN_MAX(free_kb, 0));
+    (void)support_write(machine.root, "proc/meminfo", text, (size_t)length);
+    length = snprintf(text, sizeof text,
+                      "VmHWM: %lld kB\nVmRSS: %lld kB\nRssAnon: %lld kB\nRssShmem: 0 kB\n",
+                      (long long)resident_kb, (long long)resident_kb, (long long)resident_kb);
+    (void)support_write(machine.root, "proc/self/status", text, (size_t)length);
+    return RN_MAX(sim_machine_left(), resident_kb * 1024);
+}
+
+const rn_monitor_place *sim_machine_place(void)
+{
+    static rn_monitor_place place;
+    place = (rn_monitor_place){.sysroot = machine.root, .clock = sim_now_ns};
+    return &place;
+}
+
+const char *sim_machine_registry(void)
+{
+    static char folder[300];
+    snprintf(folder, sizeof folder, "%s/registry", machine.root);
+    return folder;
 }

@@ -12,7 +12,11 @@
  *   4. A victim holds what it cannot give.
  *   5. A query that ends well has given the right rows; one that does not has an error that the
  *      seed put there, with all its details.
- *   6. At the end everything is 0. */
+ *   6. At the end everything is 0.
+ *   7. Homes that divide a machine: a limit is raised only as far as all of them, with what they may
+ *      grant or hold above that, each divided by its ratio, fit into what the strangers leave.
+ *      Who sits at its floor does not count: that is its own reserve. A limit that follows is no
+ *      reason to refuse anybody but when it is to stay below the claims. */
 #include "memory/pool.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/sim.h"
@@ -27,17 +31,75 @@ static struct {
 } cuts[CUTS_MAX];
 static uint32_t cut_count;
 
+static uint64_t raises, lowerings;
+
 void oracle_begin(void)
 {
     cut_count = 0;
+    raises = lowerings = 0;
 }
 
-void oracle_expect_cut(ration_pool *pool, int64_t limit_bytes)
+void oracle_count(sim_totals *totals)
 {
-    if (rn_load(&pool->granted) > limit_bytes) {
-        sim_must(cut_count < CUTS_MAX, "too many pools above their limits");
-        cuts[cut_count].pool = pool;
-        cuts[cut_count++].granted_bytes = rn_load(&pool->granted);
+    totals->raises += raises;
+    totals->cuts += lowerings;
+}
+
+static void expect_cut(const ration_pool *pool, int64_t limit_bytes)
+{
+    uint32_t at = 0;
+    while (at < cut_count && cuts[at].pool != pool) {
+        at++;
+    }
+    if (rn_load(&pool->granted) <= limit_bytes || at < cut_count) {
+        return;
+    }
+    sim_must(cut_count < CUTS_MAX, "too many pools above their limits");
+    cuts[cut_count].pool = pool;
+    cuts[cut_count++].granted_bytes = rn_load(&pool->granted);
+}
+
+/* What home `i` takes of the machine, when the root of `raised` has `limit_bytes`: that one cannot
+ * have more from now on, the others can have what they hold above their limits. */
+static int64_t count_taken(uint32_t i, const sim_home *raised, int64_t limit_bytes)
+{
+    const sim_home *home = &sim_the.homes[i];
+    if (home->governor == NULL) {
+        return 0;
+    }
+    const ration_pool *root = home->governor->root;
+    int64_t held =
+        home == raised ? limit_bytes : RN_MAX(rn_load(&root->limit), rn_load(&root->granted));
+    return held <= home->limits.limit_floor_bytes ? 0
+                                                  : held * 1000000 / home->limits.limit_ratio_ppm;
+}
+
+static void look_at_raise(const sim_home *raised, int64_t limit_bytes)
+{
+    int64_t taken = 0, there = raised->seen_bytes;
+    for (uint32_t i = 0; i < sim_the.home_count; i++) {
+        taken += count_taken(i, raised, limit_bytes);
+    }
+    sim_must(taken <= there, "%s is raised to %lld, and all may have %lld of the %lld there are",
+             raised->name, (long long)limit_bytes, (long long)taken, (long long)there);
+}
+
+void oracle_limit(ration_pool *pool, int64_t limit_bytes)
+{
+    int64_t was_bytes = rn_load(&pool->limit);
+    expect_cut(pool, limit_bytes);
+    for (uint32_t i = 0; i < sim_the.home_count; i++) {
+        const sim_home *home = &sim_the.homes[i];
+        if (home->governor == NULL || home->governor->root != pool || limit_bytes == was_bytes) {
+            continue;
+        }
+        sim_note(limit_bytes > was_bytes ? "raises" : "cuts", limit_bytes);
+        raises += limit_bytes > was_bytes;
+        lowerings += limit_bytes < was_bytes;
+        if (sim_the.follows && limit_bytes > was_bytes &&
+            limit_bytes > home->limits.limit_floor_bytes) {
+            look_at_raise(home, limit_bytes);
+        }
     }
 }
 
@@ -70,10 +132,9 @@ void oracle_unlocked(rn_ledger *ledger)
     }
 }
 
-void oracle_step(void)
+static void look_at_governor(ration_governor *governor)
 {
     char difference[256];
-    ration_governor *governor = sim_the.governor;
     if (governor == NULL || pthread_mutex_trylock(&governor->ledger->lock) != 0) {
         return;
     }
@@ -86,6 +147,13 @@ void oracle_step(void)
     ration_pool_read(governor->root, &figures);
     sim_must(figures.unchecked_bytes == 0, "%lld unchecked bytes",
              (long long)figures.unchecked_bytes);
+}
+
+void oracle_step(void)
+{
+    for (uint32_t i = 0; i < sim_the.home_count; i++) {
+        look_at_governor(sim_the.homes[i].governor);
+    }
     sim_must(rn_faults() == 0, "%lld faults", (long long)rn_faults());
 }
 
@@ -159,7 +227,8 @@ static void look_at_refusal(sim_query *asker, const rn_slot *slot, int64_t bytes
     const rn_no *no = &slot->no;
     note_held(asker, slot);
     int64_t claims = count_claims(asker, no->pool) + rn_load(&asker->query->pool->claim);
-    asker->cut_off = claims > no->limit_bytes;
+    bool moves = sim_the.follows && no->pool == asker->query->governor->root;
+    asker->cut_off = claims > (moves ? asker->home->least_limit_bytes : no->limit_bytes);
     sim_must(no->charged_bytes + no->asked_bytes > no->limit_bytes,
              "%s is refused, though %lld + %lld are within %lld", asker->name,
              (long long)no->charged_bytes, (long long)no->asked_bytes, (long long)no->limit_bytes);
@@ -232,7 +301,7 @@ static bool hogs(const sim_query *query)
 
 int64_t oracle_minimum(const sim_query *query)
 {
-    const ration_limits *limits = &sim_the.limits;
+    const ration_limits *limits = &query->home->limits;
     const rn_sizes sizes = {
         .batch_rows = (uint32_t)RN_MIN((int64_t)RN_BATCH_ROWS_MAX, limits->check_interval),
         .max_row_bytes = limits->max_row_bytes};
@@ -243,11 +312,9 @@ int64_t oracle_minimum(const sim_query *query)
 /* The smallest limit that the query ever was below. */
 static int64_t least_limit(const sim_query *query)
 {
-    int64_t least = sim_the.least_limit_bytes;
-    for (int64_t i = 0; i < sim_the.limits.group_count; i++) {
-        const ration_group *group = &sim_the.limits.groups[i];
-        bool own = query->options.group == group->name && group->limit_bytes != 0;
-        least = own ? RN_MIN(least, group->limit_bytes) : least;
+    int64_t least = query->home->least_limit_bytes;
+    if (query->options.group != NULL) {
+        least = RN_MIN(least, query->home->least_group_bytes[query->options.group[0] - 'a']);
     }
     return query->options.limit_bytes == 0 ? least : RN_MIN(least, query->options.limit_bytes);
 }
@@ -264,8 +331,11 @@ static bool may_end_so(const sim_query *query)
         return query->options.rows_max != 0;
     case RATION_MINIMUM_ABOVE_LIMIT:
         return oracle_minimum(query) > least_limit(query);
-    case RATION_QUEUE_TIMEOUT:
-        return sim_the.impatient;
+    case RATION_INVALID_ARGUMENT:
+        return query->options.group != NULL && query->home->lost_groups;
+    case RATION_QUEUE_TIMEOUT: /* a hog that waits for the limit to come back */
+    case RATION_HOST_PRESSURE:
+        return sim_the.impatient || (sim_the.follows && hogs(query));
     case RATION_NO_MEMORY:
         return sim_the.out_of_memory;
     case RATION_SPILL_IO:
@@ -323,9 +393,9 @@ void oracle_query(sim_query *query, sim_totals *totals)
     must_be_explained(query);
 }
 
-void oracle_end(void)
+void oracle_home(sim_home *home)
 {
-    ration_governor *governor = sim_the.governor;
+    ration_governor *governor = home->governor;
     ration_pool_figures figures;
     ration_pool_read(governor->queries, &figures);
     sim_must(figures.charged_bytes == 0 && figures.granted_bytes == 0,
@@ -334,9 +404,13 @@ void oracle_end(void)
     sim_must(rn_queue_first(governor->ledger) == NULL, "somebody still waits");
     sim_must(rn_load(&governor->root->givers) == 0, "somebody is still asked to give");
     sim_must(rn_blocks_check(governor->blocks), "the books of blocks do not agree");
-    sim_must(sim_disk_files() == 0 && sim_disk_bytes() == 0, "%d spill files are left",
-             sim_disk_files());
     const rn_spill_quota *quota = rn_spill_volume_quota(governor->volume);
     sim_must(rn_load(&quota->used_bytes) == 0, "%lld bytes of the spill quota are left",
              (long long)rn_load(&quota->used_bytes));
+}
+
+void oracle_end(void)
+{
+    sim_must(sim_disk_files() == 0 && sim_disk_bytes() == 0, "%d spill files are left",
+             sim_disk_files());
 }

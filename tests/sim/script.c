@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One seed: a governor with a small limit, a disk, queries that come at their times, and what
- * happens to them meanwhile. All is decided before the first step. */
+ * One seed: a governor with a small limit, or some that divide a small machine, a disk, queries
+ * that come at their times, and what happens to them meanwhile. What and when is decided before the
+ * first step. */
 #include "tests/sim/disk.h"
 #include "tests/sim/sim.h"
 #include "tests/support.h"
@@ -13,7 +14,8 @@ sim_world sim_the;
 
 typedef enum event_kind {
     SET_LIMIT,
-    READ_MEMORY,
+    TAKE_MEMORY,
+    RELOAD,
     SET_DISK,
     BREAK_DISK,
     MEND_DISK,
@@ -26,7 +28,7 @@ typedef struct event {
     int64_t at_ns;
     event_kind kind;
     int64_t value;
-    uint32_t query;
+    uint32_t index; /* of a query, or a home */
 } event;
 
 static event events[EVENTS_MAX];
@@ -47,37 +49,39 @@ static int64_t between_octaves(int64_t low, uint64_t octaves)
 
 /* --------------------------------------------------------------------------------------- events */
 
-static void add_event(int64_t at_ns, event_kind kind, int64_t value, uint32_t query)
+static void add_event(int64_t at_ns, event_kind kind, int64_t value, uint32_t index)
 {
     if (event_count < EVENTS_MAX) {
         uint32_t at = event_count++;
         for (; at > 0 && events[at - 1].at_ns > at_ns; at--) {
             events[at] = events[at - 1];
         }
-        events[at] = (event){.at_ns = at_ns, .kind = kind, .value = value, .query = query};
+        events[at] = (event){.at_ns = at_ns, .kind = kind, .value = value, .index = index};
     }
 }
 
-static void set_limit(int64_t limit_bytes)
+static void set_limit(sim_home *home, int64_t limit_bytes)
 {
-    ration_governor *governor = sim_the.governor;
-    oracle_expect_cut(governor->root, limit_bytes);
-    sim_the.least_limit_bytes = RN_MIN(sim_the.least_limit_bytes, limit_bytes);
-    ration_status status = ration_governor_set_limit(governor, limit_bytes);
+    home->least_limit_bytes = RN_MIN(home->least_limit_bytes, limit_bytes);
+    ration_status status = ration_governor_set_limit(home->governor, limit_bytes);
     sim_must(status == RATION_OK, "the limit %lld was not taken", (long long)limit_bytes);
 }
 
 static void happen(const event *it)
 {
-    static const char *const names[] = {"limit",      "memory", "disk speed",      "disk breaks",
-                                        "disk mends", "cancel", "fail allocation", "fail block"};
+    static const char *const names[] = {"limit",      "strangers",       "reload",
+                                        "disk speed", "disk breaks",     "disk mends",
+                                        "cancel",     "fail allocation", "fail block"};
     sim_note(names[it->kind], it->value);
     switch (it->kind) {
     case SET_LIMIT:
-        set_limit(it->value);
+        set_limit(&sim_the.homes[it->index], it->value);
         break;
-    case READ_MEMORY:
-        set_limit(sim_machine_limit(&sim_the.limits, it->value));
+    case TAKE_MEMORY:
+        sim_machine_take(it->value);
+        break;
+    case RELOAD:
+        sim_home_reload(&sim_the.homes[it->index], totals);
         break;
     case SET_DISK:
         sim_disk_set(it->value, INT64_C(1) << 40);
@@ -89,9 +93,9 @@ static void happen(const event *it)
         sim_disk_break(SIM_DISK_SOUND);
         break;
     case CANCEL:
-        if (sim_the.queries[it->query].query != NULL) {
-            sim_the.queries[it->query].cancelled = true;
-            ration_query_cancel(sim_the.queries[it->query].query);
+        if (sim_the.queries[it->index].query != NULL) {
+            sim_the.queries[it->index].cancelled = true;
+            ration_query_cancel(sim_the.queries[it->index].query);
         }
         break;
     case FAIL_ALLOCATION:
@@ -108,16 +112,13 @@ static void attend_events(void *argument)
     (void)argument;
     for (uint32_t i = 0; i < event_count && !sim_is_over(); i++) {
         sim_sleep_until(events[i].at_ns);
-        happen(&events[i]);
-    }
-}
-
-static void attend_ticks(void *argument)
-{
-    (void)argument;
-    while (!sim_is_over()) {
-        sim_sleep_until(sim_now_ns() + 100 * SIM_MILLISECOND_NS);
-        ration_governor_tick(sim_the.governor);
+        bool of_home = events[i].kind == SET_LIMIT || events[i].kind == RELOAD;
+        if (!of_home || sim_home_enter(&sim_the.homes[events[i].index])) {
+            happen(&events[i]);
+        }
+        if (of_home) {
+            sim_home_leave(&sim_the.homes[events[i].index]);
+        }
     }
 }
 
@@ -153,7 +154,11 @@ static void live(void *argument)
 {
     sim_query *self = argument;
     sim_sleep_until(self->arrives_ns);
-    self->status = ration_query_open(sim_the.governor, &self->options, &self->query, &self->error);
+    while (self->home->governor == NULL) {
+        (void)sim_wait("waits for its process", self->home, INT64_MAX);
+    }
+    self->status =
+        ration_query_open(self->home->governor, &self->options, &self->query, &self->error);
     if (self->status == RATION_OK) {
         self->status = self->plan == NULL ? sim_host_run(self) : pull(self);
         rn_execution *execution = self->execution;
@@ -169,6 +174,14 @@ static void live(void *argument)
     sim_wake(self);
     oracle_query(self, totals);
     sim_answer_free(&self->answer);
+    self->home->living -= 1;
+}
+
+/* Boxes of random plans come from the heap. */
+static bool suits(const sim_query *made)
+{
+    return !(sim_the.out_of_memory && made->plan->model != NULL) &&
+           !(sim_the.follows && oracle_minimum(made) > sim_the.need_bytes && !sim_one_in(20));
 }
 
 static void choose_work(sim_query *made)
@@ -188,7 +201,7 @@ static void choose_work(sim_query *made)
     }
     do {
         made->plan = sim_library_plan((uint32_t)sim_below(sim_library_count()));
-    } while (sim_the.out_of_memory && made->plan->model != NULL); /* its boxes come from the heap */
+    } while (!suits(made));
 }
 
 static void print_query(const sim_query *query)
@@ -205,14 +218,16 @@ static void add_query(uint32_t number, int64_t now_ns, bool together)
     static const uint64_t idle_chances = 6;
     sim_query *made = &sim_the.queries[number];
     snprintf(made->name, sizeof made->name, "Q%u", number);
+    made->home = &sim_the.homes[sim_below(sim_the.home_count)];
+    made->home->living += 1;
     choose_work(made);
     made->options = (ration_query_options){.size = sizeof made->options, .name = made->name};
     made->arrives_ns = now_ns + (together ? 0 : between(0, 40 * SIM_MILLISECOND_NS));
     made->leaves_after = sim_one_in(15) ? between(0, 4) : INT64_MAX;
     made->idle_ns = sim_one_in(idle_chances) ? between(1, 30 * SIM_MILLISECOND_NS) : 0;
-    if (sim_the.limits.group_count > 0 && !sim_one_in(4)) {
-        uint64_t group = sim_below((uint64_t)sim_the.limits.group_count);
-        made->options.group = sim_the.limits.groups[group].name;
+    int64_t groups = made->home->limits.group_count;
+    if (groups > 0 && !sim_one_in(4)) {
+        made->options.group = sim_group_names[sim_below((uint64_t)groups)];
     }
     if (sim_one_in(8)) { /* just enough, or whatever */
         made->options.limit_bytes =
@@ -235,35 +250,20 @@ static void add_query(uint32_t number, int64_t now_ns, bool together)
 
 /* ---------------------------------------------------------------------------------------- world */
 
-static void choose_groups(ration_limits *limits)
-{
-    limits->group_count = sim_one_in(3) ? between(1, 3) : 0;
-    for (int64_t i = 0; i < limits->group_count; i++) {
-        ration_group *group = &limits->groups[i];
-        group->name[0] = (char)('a' + i);
-        group->share = between(1, 4);
-        group->priority = between(0, 2);
-        group->queries_max = sim_one_in(3) ? between(1, 3) : 0;
-        group->limit_bytes =
-            sim_one_in(3) ? between(limits->limit_bytes / 2, limits->limit_bytes) : 0;
-    }
-}
-
-static void choose_limits(void)
+/* What all homes have alike. */
+static void choose_limits(ration_limits *limits)
 {
     static const int64_t intervals[] = {1, 2, 7, 64, 256, 1024, 1024};
     static const int64_t retains[] = {0, 20, 1000};
-    ration_limits *limits = &sim_the.limits;
     ration_limits_default(limits);
+    limits->enable_system_monitor = false;
     limits->limit_bytes = between_octaves(1536 * KIB, 4);
-    sim_the.least_limit_bytes = limits->limit_bytes;
     limits->check_interval = intervals[sim_below(RN_COUNT(intervals))];
     limits->chunk_bytes_max = between_octaves(4 * KIB, 9);
     limits->retain_ms = retains[sim_below(RN_COUNT(retains))];
     limits->query_wait_ms_max = INT64_C(1000) * 1000 * 1000;
     limits->admission_wait_ms_max = limits->query_wait_ms_max;
     limits->spill_free_bytes_min = 0;
-    choose_groups(limits);
     sim_the.impatient = sim_one_in(15);
     if (sim_the.impatient) {
         limits->query_wait_ms_max = between(1, 50);
@@ -302,36 +302,38 @@ static void choose_disk(int64_t now_ns)
     sim_disk_open(&options);
 }
 
-static void choose_events(int64_t now_ns)
+static void choose_failures(int64_t now_ns)
 {
-    int64_t at_ns = now_ns;
-    uint64_t changes = sim_one_in(3) ? 1 + sim_below(4) : 0;
-    int64_t limit = sim_the.limits.limit_bytes;
-    for (uint64_t i = 0; i < changes; i++) {
-        at_ns += between(0, 20 * SIM_MILLISECOND_NS);
-        int64_t value = between(limit / 4, limit * 2);
-        if (sim_one_in(3)) { /* of what is available the default ratio is taken */
-            int64_t reserved = sim_the.limits.untracked_reserved_bytes;
-            add_event(at_ns, READ_MEMORY, (value + reserved) * 5 / 4, 0);
-        } else {
-            add_event(at_ns, SET_LIMIT, value, 0);
-        }
-    }
     sim_the.out_of_memory = sim_one_in(15);
-    if (sim_the.out_of_memory) {
-        uint64_t failures = 1 + sim_below(3);
-        for (uint64_t i = 0; i < failures; i++) {
-            add_event(now_ns + between(0, 40 * SIM_MILLISECOND_NS),
-                      sim_one_in(2) ? FAIL_ALLOCATION : FAIL_BLOCK, between(1, 30), 0);
-        }
+    uint64_t failures = sim_the.out_of_memory ? 1 + sim_below(3) : 0;
+    for (uint64_t i = 0; i < failures; i++) {
+        add_event(now_ns + between(0, 40 * SIM_MILLISECOND_NS),
+                  sim_one_in(2) ? FAIL_ALLOCATION : FAIL_BLOCK, between(1, 30), 0);
     }
 }
 
-static void open_world(void)
+static void choose_events(int64_t now_ns, const ration_limits *limits)
 {
-    ration_error error;
-    support_ok(ration_governor_open(&sim_the.limits, &sim_the.governor, &error), &error);
-    rn_spill_volume_replace(sim_the.governor->volume, sim_disk_table());
+    int64_t at_ns = now_ns, limit = limits->limit_bytes;
+    uint64_t changes = sim_the.follows ? sim_below(8) : sim_one_in(3) ? 1 + sim_below(4) : 0;
+    for (uint64_t i = 0; i < changes; i++) {
+        at_ns += between(0, 20 * SIM_MILLISECOND_NS);
+        if (sim_the.follows) {
+            add_event(at_ns, TAKE_MEMORY, between(0, sim_machine_total() / 10 * 9), 0);
+        } else {
+            add_event(at_ns, SET_LIMIT, between(limit / 4, limit * 2), 0);
+        }
+    }
+    if (sim_the.follows) { /* what waits for it comes to its end */
+        add_event(at_ns + 300 * SIM_MILLISECOND_NS, TAKE_MEMORY, 0, 0);
+    }
+    uint64_t reloads = sim_one_in(3) ? 1 + sim_below(6) : 0;
+    at_ns = now_ns;
+    for (uint64_t i = 0; i < reloads; i++) {
+        at_ns += between(0, 40 * SIM_MILLISECOND_NS);
+        add_event(at_ns, RELOAD, (int64_t)i, (uint32_t)sim_below(sim_the.home_count));
+    }
+    choose_failures(now_ns);
 }
 
 static void close_world(void)
@@ -339,8 +341,7 @@ static void close_world(void)
     rn_heap_fail_after(0, false);
     rn_blocks_fail_after(0, false);
     oracle_end();
-    ration_governor_close(sim_the.governor);
-    sim_the.governor = NULL;
+    oracle_count(totals);
     sim_disk_close();
 }
 
@@ -355,17 +356,18 @@ uint64_t sim_play(uint64_t seed, sim_totals *all)
     oracle_begin();
     sim_set_rarity(rarities[sim_below(RN_COUNT(rarities))]);
     int64_t now_ns = sim_now_ns();
-    choose_limits();
+    ration_limits limits;
+    choose_limits(&limits);
+    sim_homes_choose(&limits, now_ns);
     choose_disk(now_ns);
-    choose_events(now_ns);
-    open_world();
+    choose_events(now_ns, &limits);
     bool together = sim_one_in(3);
     sim_the.query_count = 2 + (uint32_t)sim_below(sim_one_in(4) ? SIM_QUERIES_MAX - 2 : 5);
     for (uint32_t i = 0; i < sim_the.query_count; i++) {
         add_query(i, now_ns, together);
     }
     sim_spawn("events", true, attend_events, NULL);
-    sim_spawn("ticks", true, attend_ticks, NULL);
+    sim_homes_spawn();
     sim_run(oracle_step);
     sim_end();
     close_world();

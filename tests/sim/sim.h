@@ -10,6 +10,7 @@
 
 #include "executor/ask.h"
 #include "executor/execution.h"
+#include "executor/monitor.h"
 #include "tests/reference/engine.h"
 #include "tests/sim/scheduler.h"
 
@@ -57,6 +58,21 @@ extern const rn_operator_class sim_hog_class;
 /* ---- script.c: what happens under a seed */
 
 #define SIM_QUERIES_MAX 16
+#define SIM_HOMES_MAX 3
+
+/* A governor, and what its queries can count on. */
+typedef struct sim_home {
+    char name[8];
+    ration_limits limits;      /* those in force */
+    ration_governor *governor; /* NULL = not open yet, or not any more */
+    int64_t arrives_ns;
+    int64_t living;            /* queries of it that have not ended */
+    int64_t visitors;          /* who else must find it open */
+    int64_t least_limit_bytes; /* that the root ever had or, where it follows, could have had */
+    int64_t least_group_bytes[RATION_GROUPS_MAX]; /* by the first letter of its name */
+    bool lost_groups;                             /* a reload took some away */
+    int64_t seen_bytes; /* what the machine had for all homes when it last looked */
+} sim_home;
 
 /* A query of another engine. */
 typedef struct sim_host {
@@ -66,6 +82,7 @@ typedef struct sim_host {
 
 typedef struct sim_query {
     char name[16];
+    sim_home *home;
     const sim_plan *plan; /* NULL = of another engine: `host` */
     sim_host host;
     ration_query_options options;
@@ -87,34 +104,57 @@ typedef struct sim_query {
 } sim_query;
 
 typedef struct sim_world {
-    ration_governor *governor;
-    ration_limits limits;
+    bool follows;       /* the homes divide the machine's memory; else there is a given limit */
+    int64_t need_bytes; /* where they do: each gets so much, once the strangers are gone */
+    uint32_t home_count;
+    sim_home homes[SIM_HOMES_MAX];
     uint32_t query_count;
     sim_query queries[SIM_QUERIES_MAX];
-    bool impatient;            /* waits for memory may time out */
-    bool faulty;               /* the disk fails, lies, or is full at times */
-    bool small_quota;          /* of spilling */
-    bool out_of_memory;        /* allocations fail at times */
-    int64_t least_limit_bytes; /* that the root ever had */
+    bool impatient;     /* waits for memory may time out */
+    bool faulty;        /* the disk fails, lies, or is full at times */
+    bool small_quota;   /* of spilling */
+    bool out_of_memory; /* allocations fail at times */
 } sim_world;
 
 extern sim_world sim_the;
 
 typedef struct sim_totals {
     uint64_t seeds, queries, right, refused, victims, cancelled, late, spill_failed, no_memory,
-        below_minimum, evaluation, left, timed_out, steps;
+        below_minimum, evaluation, left, timed_out, steps, raises, cuts, reloads, bad_reloads;
     int64_t written_bytes;
 } sim_totals;
 
 /* Plays one seed and returns the hash of its trace. Any failure ends the test. */
 uint64_t sim_play(uint64_t seed, sim_totals *totals);
 
+/* ---- homes.c: governors */
+
+extern const char *const sim_group_names[3];
+/* From what all have alike. */
+void sim_homes_choose(const ration_limits *limits, int64_t now_ns);
+void sim_homes_spawn(void);
+/* It is open until it is left; false = it is not. */
+bool sim_home_enter(sim_home *home);
+void sim_home_leave(sim_home *home);
+/* Other limits, good or bad ones. */
+void sim_home_reload(sim_home *home, sim_totals *totals);
+
 /* ---- machine.c: the machine whose memory is read */
 
 void sim_machine_open(void);
-/* The limit that follows when so much is available. */
-int64_t sim_machine_limit(const ration_limits *limits, int64_t available_bytes);
 void sim_machine_close(void);
+/* Of a seed: its memory, and the part of what is granted that is resident, in %. */
+void sim_machine_begin(int64_t total_bytes, int64_t resident_percent);
+/* What others than the homes have of it from now on. */
+void sim_machine_take(int64_t bytes);
+int64_t sim_machine_total(void);
+/* What it has for the homes. */
+int64_t sim_machine_left(void);
+/* Puts down what is free now, and what the process has, for who looks; returns both together. */
+int64_t sim_machine_show(void);
+/* Where it is, as the monitor wants to know; and the folder of the registry. */
+const rn_monitor_place *sim_machine_place(void);
+const char *sim_machine_registry(void);
 
 /* ---- hosts.c */
 
@@ -125,8 +165,9 @@ void sim_host_spawn_peer(sim_query *query);
 /* ---- oracle.c */
 
 void oracle_begin(void);
-/* Limits of pools that are cut: what is granted above may stay, and must not grow. */
-void oracle_expect_cut(ration_pool *pool, int64_t limit_bytes);
+/* Before a pool's limit is set: what is granted above may stay, and must not grow; and a home that
+ * follows the machine is given more only from what is not held. */
+void oracle_limit(ration_pool *pool, int64_t limit_bytes);
 void oracle_unlocked(rn_ledger *ledger);
 void oracle_asked(const rn_slot *slot, int64_t bytes, const rn_reply *asked);
 /* What the query claims. */
@@ -135,7 +176,11 @@ int64_t oracle_minimum(const sim_query *query);
 void oracle_step(void);
 /* Of a query that has ended, before it is closed .. */
 void oracle_query(sim_query *query, sim_totals *totals);
-/* .. and of a world in which all are closed. */
+/* .. of a governor whose queries are closed .. */
+void oracle_home(sim_home *home);
+/* .. and of a world in which all are. */
 void oracle_end(void);
+/* Counts limits raised and cut. */
+void oracle_count(sim_totals *totals);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Many queries over one governor, in simulated time; see README.md.
+ * Many queries over one governor, or some that divide a machine, in simulated time; see README.md.
  *
  * RATION_SEED: the first seed (1); RATION_SEEDS: how many. Every 50th seed, and a single one, is
  * played twice: both must leave the same trace. SIM_TRACE=1 prints it. */
@@ -42,6 +42,9 @@ static void print_totals(const sim_totals *all)
     printf("spilling failed %llu, no memory %llu, minimum above limit %llu, evaluation %llu\n",
            (unsigned long long)all->spill_failed, (unsigned long long)all->no_memory,
            (unsigned long long)all->below_minimum, (unsigned long long)all->evaluation);
+    printf("limits raised %llu, cut %llu; reloads %llu, bad ones %llu\n",
+           (unsigned long long)all->raises, (unsigned long long)all->cuts,
+           (unsigned long long)all->reloads, (unsigned long long)all->bad_reloads);
 }
 
 /* A crash says how to replay, too. */

@@ -232,3 +232,24 @@ void __wrap_rn_ledger_unlock(rn_ledger *ledger)
         oracle_unlocked(ledger);
     }
 }
+
+/* Both have the ledger's lock, or take it; the first does not go through the second's name. */
+void __real_rn_pool_set_limit(ration_pool *pool, int64_t limit_bytes);
+void __wrap_rn_pool_set_limit(ration_pool *pool, int64_t limit_bytes);
+void __wrap_rn_pool_set_limit(ration_pool *pool, int64_t limit_bytes)
+{
+    if (sim_is_inside()) {
+        oracle_limit(pool, limit_bytes);
+    }
+    __real_rn_pool_set_limit(pool, limit_bytes);
+}
+
+void __real_rn_pool_set_limit_locked(ration_pool *pool, int64_t limit_bytes);
+void __wrap_rn_pool_set_limit_locked(ration_pool *pool, int64_t limit_bytes);
+void __wrap_rn_pool_set_limit_locked(ration_pool *pool, int64_t limit_bytes)
+{
+    if (sim_is_inside()) {
+        oracle_limit(pool, limit_bytes);
+    }
+    __real_rn_pool_set_limit_locked(pool, limit_bytes);
+}
