@@ -133,7 +133,7 @@ help: ## lists the targets
 	    printf "  make %-12s %s\n", $$1, $$2 }' \
 	    $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  variables: CC=gcc|clang  VARIANT=$(subst $() ,|,$(VARIANTS))  BUILD=build"
+	@echo "  variables: CC=gcc|clang  VARIANT=$(subst $() ,|,$(VARIANTS))  BUILD=build  HWLOC=yes|no"
 
 deps: ## installs what is missing: compiler, pkg-config, libyaml, xxhash, check
 	@tools/deps build '$(CC)'

@@ -16,16 +16,18 @@
  * second whatever the watch says: a folder that was removed and made again, a link further up, a
  * file system without events are found then.
  *
- * When not. A file that was written to within the last REST_NS is being written: it is looked at
- * again later. So is an empty one, and a new one that nobody has closed yet gives no event. What
- * cannot be loaded is told once; the governor goes on with what it has.
+ * When not. What a path leads to has to be the same at two looks: REST_NS apart after an event, and
+ * as far as any two looks without one, since a file that somebody still writes to gives no event
+ * before it is closed. An empty one is about to be written. What cannot be loaded is told once; the
+ * governor goes on with what it has.
  *
  *   1. `seen` is what the path led to when it was last loaded, or told to be no good.
- *   2. `loaded` is what that said, when `good`.
+ *   2. When `good`, `loaded` is what that said, and is in force but for what the host puts over it.
  *   3. Everything below `thread` in the struct is the thread's alone.
  *
- * Bounds: a look is two calls while nothing has changed, at most one per REST_NS. Rejected: a watch
- * on the file itself. It is lost with the first rename.
+ * Bounds: a look is a few calls. A file that is closed between two parts, or rests for a second in
+ * the middle, is loaded then, if the part is good; who renames it into place has no such moment.
+ * Rejected: a watch on the file itself. It is lost with the first rename.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -76,6 +78,9 @@ struct ration_keeper {
     int64_t tick_at_ns;
     int64_t look_at_ns;
     sight seen;
+    sight coming;      /* another one, that has to be there at the next look too .. */
+    int64_t coming_ns; /* .. since when it is */
+    bool happened;     /* an event came since it was looked at */
     ration_limits loaded;
     bool good;
 };
@@ -138,13 +143,6 @@ static bool is_same(const sight *one, const sight *other)
            one->changed_ns == other->changed_ns && one->bytes == other->bytes;
 }
 
-static int64_t count_rest(const sight *at)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - at->changed_ns;
-}
-
 static void watch_folder(ration_keeper *keeper, int place, char *path)
 {
     char *slash = strrchr(path, '/');
@@ -180,16 +178,23 @@ static bool find_change(ration_keeper *keeper)
 {
     watch_folders(keeper); /* first: what happens from here on gives an event */
     sight found = look(keeper->path);
-    keeper->look_at_ns = rn_add(rn_clock_ns(), rn_keeper_look_ns);
+    int64_t now_ns = rn_clock_ns();
+    int64_t rest_ns = keeper->happened ? REST_NS : rn_keeper_look_ns;
+    keeper->look_at_ns = rn_add(now_ns, rn_keeper_look_ns);
     if (found.bytes == 0 || is_same(&found, &keeper->seen)) {
+        keeper->happened = false;
         return false;
     }
-    int64_t rest_ns = count_rest(&found);
-    if (rest_ns >= 0 && rest_ns < REST_NS) {
-        keeper->look_at_ns = rn_add(rn_clock_ns(), REST_NS - rest_ns);
+    if (!is_same(&found, &keeper->coming)) {
+        keeper->coming = found;
+        keeper->coming_ns = now_ns;
+    }
+    if (now_ns - keeper->coming_ns < rest_ns) {
+        keeper->look_at_ns = rn_add(keeper->coming_ns, rest_ns);
         return false;
     }
     keeper->seen = found;
+    keeper->happened = false;
     return true;
 }
 
@@ -225,9 +230,9 @@ static void take_events(ration_keeper *keeper)
             at += sizeof *event + event->len;
         }
     }
-    if (matter) {
-        int64_t soon_ns = rn_add(rn_clock_ns(), REST_NS);
-        keeper->look_at_ns = RN_MIN(keeper->look_at_ns, soon_ns);
+    if (matter && !keeper->happened) {
+        keeper->happened = true;
+        keeper->look_at_ns = rn_clock_ns();
     }
 }
 
@@ -249,8 +254,6 @@ static void tick(ration_keeper *keeper)
 
 static void take_wishes(ration_keeper *keeper)
 {
-    uint64_t count;
-    (void)!read(keeper->event, &count, sizeof count);
     int64_t asked = 1;
     if (rn_compare_swap(&keeper->asked, &asked, 0) && keeper->path[0] != '\0') {
         keeper->seen = look(keeper->path);
@@ -258,30 +261,39 @@ static void take_wishes(ration_keeper *keeper)
     }
 }
 
-static struct timespec wait_until_due(const ration_keeper *keeper)
+/* Until something is due, or to be read; what cannot be polled is waited out. */
+static void wait_for(const ration_keeper *keeper, struct pollfd *polled, nfds_t count)
 {
     int64_t due_ns = RN_MIN(keeper->tick_at_ns, keeper->look_at_ns);
     int64_t left_ns = RN_MAX(due_ns - rn_clock_ns(), 0);
-    return (struct timespec){.tv_sec = left_ns / 1000000000, .tv_nsec = left_ns % 1000000000};
+    struct timespec wait = {.tv_sec = left_ns / 1000000000, .tv_nsec = left_ns % 1000000000};
+    if (ppoll(polled, count, &wait, NULL) < 0) {
+        for (nfds_t i = 0; i < count; i++) {
+            polled[i].revents = 0;
+        }
+        (void)nanosleep(&wait, NULL);
+    }
 }
 
 static void *keep(void *argument)
 {
     ration_keeper *keeper = argument;
+    int event = keeper->event; /* -1 = the host has closed it: wishes are looked for at each tick */
     while (rn_load_acquire(&keeper->stopped) == 0) {
         int pressure = ration_governor_pressure_descriptor(keeper->governor);
         struct pollfd polled[] = {
-            {.fd = keeper->event, .events = POLLIN},
+            {.fd = event, .events = POLLIN},
             {.fd = keeper->watch, .events = POLLIN},
             {.fd = pressure == keeper->deaf ? -1 : pressure, .events = POLLPRI}};
-        struct timespec wait = wait_until_due(keeper);
-        if (ppoll(polled, RN_COUNT(polled), &wait, NULL) < 0) {
-            continue; /* EINTR, or no memory for a moment: the time is looked at again */
-        }
+        wait_for(keeper, polled, RN_COUNT(polled));
         if (polled[0].revents != 0) {
-            take_wishes(keeper);
+            uint64_t count;
+            event = read(event, &count, sizeof count) < 0 && errno != EAGAIN ? -1 : event;
         }
-        if (polled[1].revents != 0) {
+        take_wishes(keeper);
+        if ((polled[1].revents & POLLNVAL) != 0) {
+            keeper->watch = -1;
+        } else if (polled[1].revents != 0) {
             take_events(keeper);
         }
         keeper->deaf = (polled[2].revents & POLLERR) != 0 ? pressure : keeper->deaf;
@@ -307,6 +319,7 @@ static ration_status open_descriptors(ration_keeper *keeper, ration_error *error
     if (keeper->options.watch && keeper->path[0] != '\0') {
         keeper->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK); /* without, it looks each second */
         keeper->look_at_ns = 0;
+        watch_folders(keeper);
         keeper->seen = look(keeper->path);
     }
     return RATION_OK;
@@ -325,6 +338,9 @@ static int start_thread(ration_keeper *keeper)
     (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     failed = pthread_create(&keeper->thread, &attributes, keep, keeper);
+    if (failed == EINVAL) { /* too little for what the host keeps per thread */
+        failed = pthread_create(&keeper->thread, NULL, keep, keeper);
+    }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attributes);
     if (failed == 0) {

@@ -7,8 +7,8 @@
  *     monitor sample PLACE          one sample of the machine (parts/monitor_sample.c)
  *
  * The monitor's clock jumps an interval of 100 ms with each tick, so every tenth look reads the
- * machine in full, as it is at 10 looks a second. Time is the processor's, of this process; the best
- * of ROUNDS. */
+ * machine in full, as it is at 10 looks a second. Time is the processor's, of this process; the
+ * best of ROUNDS. */
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>

@@ -59,16 +59,19 @@ ration_status rn_cli_keep_start(rn_cli_keep *keep, ration_governor *governor, ra
                                            .told = tell,
                                            .argument = keep};
     struct sigaction before;
-    if (keep->path != NULL && sigaction(SIGHUP, NULL, &before) == 0 &&
-        before.sa_handler != SIG_IGN) {
-        const struct sigaction action = {.sa_handler = note_hangup, .sa_flags = SA_RESTART};
-        (void)sigaction(SIGHUP, &action, NULL);
+    const struct sigaction action = {.sa_handler = note_hangup, .sa_flags = SA_RESTART};
+    bool handles = keep->path != NULL && sigaction(SIGHUP, NULL, &before) == 0 &&
+                   before.sa_handler != SIG_IGN && sigaction(SIGHUP, &action, NULL) == 0;
+    ration_status status = ration_keeper_start(governor, &options, &keep->keeper, error);
+    if (status != RATION_OK) {
+        (void)(handles && sigaction(SIGHUP, &before, NULL) == 0);
+        return status;
     }
-    RN_TRY(ration_keeper_start(governor, &options, &keep->keeper, error));
     rn_store_release(&on_hangup, (int64_t)(intptr_t)keep->keeper);
     return RATION_OK;
 }
 
+/* Called by the only thread that takes signals now: no handler is in the middle. */
 void rn_cli_keep_stop(rn_cli_keep *keep)
 {
     if (keep->keeper != NULL && keep->path != NULL) {

@@ -15,8 +15,8 @@
  * is woken when a query ends, gives up its turn or is admitted, or a limit changes; and it looks
  * every LOOK_NS by itself, for bytes that come free in other ways.
  *
- * While the host is critically short of memory (monitor.h) nobody is admitted beside those that are:
- * who would be waits as if stopped at the root, and is answered HOST_PRESSURE when that lasts.
+ * While the host is critically short of memory (monitor.h) nobody is admitted beside those that
+ * are: who would be waits as if stopped at the root, and is answered HOST_PRESSURE when that lasts.
  *
  *   1. waits_turn iff in the list; turns_waiting counts them; <= admission_queue_max.
  *   2. group->admitted = its queries with `admitted`; never above queries_max.
@@ -83,8 +83,8 @@ static bool is_group_full(const ration_query *query)
     return group != NULL && group->queries_max != 0 && group->admitted >= group->queries_max;
 }
 
-/* Is it held back because the host is short of memory? Not when nobody is admitted: pressure may come
- * from elsewhere and never end, and then they run one after the other. */
+/* Is it held back because the host is short of memory? Not when nobody is admitted: pressure may
+ * come from elsewhere and never end, and then they run one after the other. */
 static bool is_held_back(const ration_query *query)
 {
     const ration_governor *governor = query->governor;

@@ -55,7 +55,8 @@ void rn_ask_press(ration_governor *governor);
 /* The same as if the root's limit were `bytes`, for memory that the host lacks: but for those who
  * are above their share of that nobody is disturbed, and nothing is refused. */
 void rn_ask_press_to(ration_governor *governor, int64_t bytes);
-/* Wakes who rests, outside of the queue, to ask again: the limit has changed, or a moment is over. */
+/* Wakes who rests, outside of the queue, to ask again: the limit has changed, or a moment is over.
+ */
 void rn_ask_wake_resting(ration_governor *governor);
 /* Takes the slot out of the queue: it will not ask again. `status` RATION_QUEUE_TIMEOUT makes what
  * it waited for its refusal. False: granted meanwhile, nothing is done; asking again takes it. */

@@ -188,11 +188,19 @@ static ration_status reclaim(const taken *held, int64_t want)
     return status;
 }
 
-void rn_reclaim_idle(ration_governor *governor)
+bool rn_reclaim_one(ration_governor *governor, int64_t most_bytes)
 {
     taken held;
-    while (take_idle_giver(governor, &held)) {
-        (void)reclaim(&held, rn_load(&held.query->want_bytes));
+    if (!take_idle_giver(governor, &held)) {
+        return false;
+    }
+    (void)reclaim(&held, RN_MIN(rn_load(&held.query->want_bytes), most_bytes));
+    return true;
+}
+
+void rn_reclaim_idle(ration_governor *governor)
+{
+    while (rn_reclaim_one(governor, INT64_MAX)) {
     }
 }
 

@@ -21,8 +21,8 @@ typedef enum rn_run_state {
 typedef enum rn_presence { RN_NOBODY_SPILLS, RN_INSIDE, RN_AWAY } rn_presence;
 rn_presence rn_query_presence(const ration_query *query);
 
-/* Wakes its workers that wait, or only those that rest outside of the queue, to ask again. Under the
- * ledger's lock. */
+/* Wakes its workers that wait, or only those that rest outside of the queue, to ask again. Under
+ * the ledger's lock. */
 void rn_query_wake(const ration_query *query, bool resting_only);
 
 /* Says how much the slot's worker could write out if asked; 0 = it cannot. Its query is told the
@@ -37,6 +37,8 @@ RATION_NODISCARD ration_status rn_give_for(rn_slot *slot, int64_t want_bytes);
 /* Spills for queries that were asked to give and that nobody is inside of, and answers for them.
  * Any thread that is inside of none of them; no lock is held. */
 void rn_reclaim_idle(ration_governor *governor);
+/* The same for one of them, up to so many bytes; false = there is none. */
+bool rn_reclaim_one(ration_governor *governor, int64_t most_bytes);
 
 /* Slow halves. */
 void rn_slot_enter_slow(rn_slot *slot);

@@ -27,6 +27,7 @@
 #define SHARED_PROCESSES 64
 #define SHARED_POOLS 512
 #define SHARED_SLOTS 1024
+#define TICK_BYTES ((int64_t)64 << 20) /* written out of one query at a time */
 
 ration_status rn_derive_limit(const ration_limits *limits, const char *sysroot, rn_probe *out_probe,
                               int64_t *out_limit_bytes, ration_error *error)
@@ -198,6 +199,7 @@ static ration_status open_ledger(ration_governor *governor, const rn_monitor_pla
                                  .force_seq_cst = false};
     ration_status status = rn_ledger_open(&options, &governor->ledger);
     if (status == RATION_OK) {
+        rn_monitor_begin(governor);
         rn_ledger_set_forked(governor->ledger, rn_query_after_fork);
     }
     if (status == RATION_OK) {
@@ -243,6 +245,7 @@ static ration_status create_shared(ration_governor *governor, int descriptor, ra
         return rn_error_set(error, status, "", "no places for the pools of a governor");
     }
     (void)rn_ledger_leads(governor->ledger);
+    rn_monitor_begin(governor);
     rn_pool_keep(governor->queries);
     rn_pool_keep(governor->all_data);
     rn_pool_keep(governor->root);
@@ -267,6 +270,7 @@ static ration_status join_shared(ration_governor *governor, int descriptor, rati
     RN_TRY(open_monitor(governor, &here, alone, &limit_bytes, error));
     if (alone) {
         rn_store(&governor->ledger->fixed, 0);
+        rn_monitor_begin(governor);
         rn_pool_set_limit(governor->root, limit_bytes);
         rn_pool_set_limit(governor->all_data,
                           limit_or_none(governor->settings->limits.data_limit_bytes));
@@ -356,6 +360,7 @@ ration_status ration_governor_set_limit(ration_governor *governor, int64_t limit
     rn_ledger_unlock(governor->ledger);
     rn_ask_press(governor);
     rn_admission_move(governor);
+    rn_ask_wake_resting(governor);
     return RATION_OK;
 }
 
@@ -365,7 +370,9 @@ void ration_governor_tick(ration_governor *governor)
         rn_monitor_tick(governor);
         rn_blocks_tick(governor->blocks);
         rn_ask_press(governor);
-        rn_reclaim_idle(governor);
+        while (rn_reclaim_one(governor, TICK_BYTES)) { /* the machine does not wait for the disk */
+            rn_monitor_tick(governor);
+        }
     }
 }
 

@@ -12,9 +12,10 @@
  *
  * (s is 0 until the host is short of memory: monitor.h) so that rows of 10 bytes and rows of 10 MB
  * are looked at with the same granularity in bytes, the first rows of a guard too, when nothing was
- * measured yet and N is check_interval: B counts down with them. Near a limit B goes to 1, and every row settles; when the room comes back the next
- * settle finds it. What passed guards since the slot's last settle is carried to the next guard of
- * the slot, so that guards shorter than an interval see a cancel as soon as long ones.
+ * measured yet and N is check_interval: B counts down with them. Near a limit B goes to 1, and
+ * every row settles; when the room comes back the next settle finds it. What passed guards since
+ * the slot's last settle is carried to the next guard of the slot, so that guards shorter than an
+ * interval see a cancel as soon as long ones.
  *
  *   1. rows_start - rows_left and bytes_start - bytes_left have passed and are not settled.
  *   2. Each row is taken from the row budget once: by a settle, or by the slot's next one.

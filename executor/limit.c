@@ -36,12 +36,13 @@
  *    (rn_limit_round_demand).
  * 4. The limit is not lowered below the floor, and raised to it only into the room.
  *
- * Bounds. What others have in memory is as old as their last turn, the headroom is not: when one of
- * them has grown since, the total seems smaller by that; when it has given back, larger. The first
- * only lowers. Against the second the smallest total counts that was seen since all others were
- * heard (rn_limit_window): what somebody gives back once is never counted twice; who gives back
- * more in each of several rounds is counted twice with what it gave in one. A governor that is not
- * heard for a second is taken to stand still.
+ * Bounds. Where what others have in memory is known of their last turn only (registry.c looks at it
+ * where it can), the total seems smaller by what they have taken since, and larger by what they
+ * have given back. The first only lowers. Against the second the smallest total counts that was
+ * seen since all others were heard (rn_limit_window): what somebody gives back once is never
+ * counted twice; who gives back more in each of several rounds is counted twice with what it gave
+ * in one. A governor that is not heard for a second is taken to stand still. The price: with others
+ * there, a limit rises one round later.
  * What is granted and mapped, but not in memory, has left the headroom of RLIMIT_AS already, and is
  * not added: the total is too small there by that.
  * The bound of a member's inner groups is known to others at the machine only: at a group between

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Follows the machine: rn_monitor_open -> rn_monitor_tick at each tick of the host ->
- * rn_monitor_close; rn_monitor_relimit when memory.yaml has changed. Readings at the end.
+ * rn_monitor_close; rn_monitor_relimit when memory.yaml has changed. A look, and what can be read
+ * of it: monitor_look.c.
  *
  * One look, every monitor_interval_ms: read the machine, tell the registry what is granted and
  * resident, take what it says may be granted (registry.h), set the root's limit, judge the pressure
  * (pressure.h), act on it.
  *
  *   1. The limit falls at once. It rises when it may by 1/64 at least, or has been allowed to for
- *      RAISE_LOOKS looks: a machine that breathes does not make the limit flutter.
- *   2. A look that could not be read, or misses a source that was there, never raises it.
- *   3. It stays at limit_floor_bytes at least (or the ceiling, where that is lower), and never
- *      above limit_bytes or limit_ceiling_bytes.
- *   4. A limit set by ration_governor_set_limit stays until rn_monitor_relimit: ledger->fixed, under
- *      the ledger's lock together with the limit.
+ *      ten looks: a machine that breathes does not make the limit flutter.
+ *   2. A look that could not be read never raises it, nor one with a note that was not there
+ *      before, for half a minute.
+ *   3. It is never above limit_bytes or limit_ceiling_bytes, nor lowered below limit_floor_bytes
+ *      (or the ceiling, where that is less).
+ *   4. A limit set by ration_governor_set_limit stays until rn_monitor_relimit: ledger->fixed,
+ *      under the ledger's lock together with the limit.
  *   5. In a shared tree one process leads: it alone is registered, with all that is granted there,
  *      and sets the limit; the others tell what of theirs is resident, and look at pressure for
  *      their own queries. Who has been there when nobody else was leads; when it is gone, the next
@@ -25,10 +27,10 @@
  * RN_MONITOR_PRESSED_LOOKS; else one and a half of what is granted, and DEMAND_LEAST. It begins
  * as if pressed: whoever opens a governor is about to load and to ask.
  *
- * Drift: what the process keeps in memory beyond what is accounted, as far as it lasts DRIFT_LOOKS
- * looks and is more than the untracked reserve. Where the limit is a part of what is available, the
- * headroom lacks it already; off a given limit, or a part of the total, it is taken here, a quarter
- * of it at most.
+ * Drift: what the process keeps in memory beyond what is accounted, as far as it lasts
+ * RN_MONITOR_DRIFTS looks and is more than the untracked reserve. Where the limit is a part of what
+ * is available, the headroom lacks it already; off a given limit, or a part of the total, it is
+ * taken here, a quarter of it at most.
  *
  * Of several governors in one process each sees the growth of all; what is accounted is summed up
  * over them too, so each finds the same drift, and corrects its own limit for it.
@@ -44,49 +46,67 @@
 #include "memory/shared.h"
 
 #define RAISE_PART 64
+#define CORRECTED_PART 4
 #define WAIT_NS INT64_C(50000000) /* at open, for others that give way .. */
 #define WAIT_TRIES 20             /* .. so many times .. */
 #define WAIT_SAME 4               /* .. or until so many change nothing, when it follows later */
 
 /* -------------------------------------------------------------------------------- the process */
 
-static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
-static int64_t process_monitors, process_base_bytes, process_accounted_bytes;
+/* All atomic: a lock could be that of a thread that the child of a fork does not have. What it has
+ * inherited is no memory of its own. */
+static int64_t process_number; /* pid that all of these are of */
+static int64_t process_monitors;
+static int64_t process_base_bytes;     /* resident when the first was opened; 0 = not read */
+static int64_t process_resident_bytes; /* as it was last read */
+static int64_t process_accounted_bytes;
+
+static int64_t read_resident(const rn_monitor *monitor)
+{
+    int64_t resident = rn_probe_resident(monitor->sysroot);
+    if (resident != 0) {
+        rn_store(&process_resident_bytes, resident);
+    }
+    return rn_load(&process_resident_bytes);
+}
 
 static void join_process(const rn_monitor *monitor)
 {
-    pthread_mutex_lock(&process_lock);
-    if (process_monitors++ == 0) {
-        process_base_bytes = rn_probe_resident(monitor->sysroot);
+    int64_t none = 0, of_process = rn_load(&process_number);
+    if (of_process != monitor->process &&
+        rn_compare_swap(&process_number, &of_process, monitor->process)) {
+        rn_store(&process_monitors, 0);
+        rn_store(&process_accounted_bytes, 0);
     }
-    pthread_mutex_unlock(&process_lock);
+    if (rn_fetch_add(&process_monitors, 1) == 0) {
+        rn_store(&process_base_bytes, 0);
+    }
+    (void)rn_compare_swap(&process_base_bytes, &none, read_resident(monitor));
 }
 
 static void leave_process(const rn_monitor *monitor)
 {
-    pthread_mutex_lock(&process_lock);
-    process_monitors -= 1;
-    process_accounted_bytes -= monitor->accounted_bytes;
-    pthread_mutex_unlock(&process_lock);
+    if (monitor->process == rn_load(&process_number)) {
+        (void)rn_fetch_add(&process_accounted_bytes, -monitor->accounted_bytes);
+        (void)rn_fetch_add(&process_monitors, -1);
+    }
+}
+
+bool rn_monitor_is_alone(void)
+{
+    return rn_load(&process_monitors) == 1;
 }
 
 int64_t rn_monitor_growth(const rn_monitor *monitor)
 {
-    int64_t resident = rn_probe_resident(monitor->sysroot);
-    pthread_mutex_lock(&process_lock);
-    int64_t growth = resident - process_base_bytes;
-    pthread_mutex_unlock(&process_lock);
-    return growth;
+    return read_resident(monitor) - rn_load(&process_base_bytes);
 }
 
 int64_t rn_monitor_account(rn_monitor *monitor, int64_t accounted_bytes)
 {
-    pthread_mutex_lock(&process_lock);
-    process_accounted_bytes += accounted_bytes - monitor->accounted_bytes;
+    int64_t more = accounted_bytes - monitor->accounted_bytes;
     monitor->accounted_bytes = accounted_bytes;
-    int64_t sum = process_accounted_bytes;
-    pthread_mutex_unlock(&process_lock);
-    return sum;
+    return rn_fetch_add(&process_accounted_bytes, more) + more;
 }
 
 /* ------------------------------------------------------------------------------------ dividing */
@@ -94,6 +114,11 @@ int64_t rn_monitor_account(rn_monitor *monitor, int64_t accounted_bytes)
 bool rn_monitor_corrects(const ration_limits *limits)
 {
     return limits->limit_bytes != 0 || limits->limit_base == RATION_BASE_TOTAL;
+}
+
+int64_t rn_monitor_correction(const rn_monitor *monitor, int64_t bytes)
+{
+    return RN_MIN(monitor->figures.corrected_bytes, bytes / CORRECTED_PART);
 }
 
 int64_t rn_monitor_bound(const ration_limits *limits, const rn_probe *probe)
@@ -111,11 +136,12 @@ ration_status rn_monitor_divide(const rn_monitor *monitor, rn_registry *registry
                                 rn_registry_division *out_division, ration_error *error)
 {
     const ration_limits *limits = holding->limits;
-    int64_t corrected = limits->limit_bytes == 0 ? 0 : monitor->figures.corrected_bytes;
+    int64_t ceiling = rn_limit_ceiling(limits);
+    int64_t corrected = limits->limit_bytes == 0 ? 0 : rn_monitor_correction(monitor, ceiling);
     const rn_registry_own own = {.granted_bytes = holding->granted_bytes,
                                  .resident_bytes = holding->resident_bytes,
                                  .limit_bytes = holding->limit_bytes,
-                                 .ceiling_bytes = rn_limit_ceiling(limits) - corrected,
+                                 .ceiling_bytes = ceiling - corrected,
                                  .demand_bytes = holding->demand_bytes,
                                  .limits = limits,
                                  .probe = holding->probe,
@@ -127,8 +153,9 @@ int64_t rn_monitor_target(const rn_monitor *monitor, const ration_limits *limits
                           const rn_registry_division *division)
 {
     bool total = limits->limit_bytes == 0 && rn_monitor_corrects(limits);
-    int64_t least = RN_MIN(rn_limit_floor(limits), division->limit_bytes);
-    return RN_MAX(division->limit_bytes - (total ? monitor->figures.corrected_bytes : 0), least);
+    int64_t limit = division->limit_bytes;
+    int64_t corrected = total ? rn_monitor_correction(monitor, limit) : 0;
+    return RN_MAX(limit - corrected, RN_MIN(rn_limit_floor(limits), limit));
 }
 
 /* ------------------------------------------------------------------------------------- opening */
@@ -195,14 +222,38 @@ static ration_status enter(rn_monitor *monitor, rn_eyes *eyes, const rn_monitor_
     return status == RATION_OK ? status : rn_error_set(error, status, why.hint, "%s", why.message);
 }
 
-/* A host that loads its data at once is refused what others hold, and one that does not follow stays
- * with what it found: so others are waited for, who give way with their next looks. */
-static ration_status derive(rn_monitor *monitor, rn_eyes *eyes, const rn_monitor_holding *holding,
-                            rn_registry_division *out_division, ration_error *error)
+/* One that does not follow stays with what it found. */
+static ration_status refuse_rest(const rn_monitor_holding *holding,
+                                 const rn_registry_division *division, ration_error *error)
+{
+    char limit[32], share[32];
+    rn_text text = rn_text_over(limit, sizeof limit);
+    rn_text_put_size(&text, division->limit_bytes);
+    text = rn_text_over(share, sizeof share);
+    rn_text_put_size(&text, division->share_bytes);
+    return rn_error_set(error, RATION_ENVIRONMENT,
+                        "switch enable_system_monitor on, or end or lower those that are there",
+                        "no memory to govern: others (%lld) leave %s of a share of %s at %s",
+                        (long long)division->others, limit, share,
+                        holding->probe->sources[division->binding].name);
+}
+
+/* As it is now, for one more try. */
+static void look_anew(const rn_monitor *monitor, rn_eyes *eyes, rn_monitor_holding *holding)
+{
+    holding->now_ns = rn_clock_ns();
+    (void)rn_probe_refresh(monitor->sysroot, &eyes->probes[eyes->probe], &eyes->files);
+}
+
+/* A host that loads its data at once is refused what others hold, and one that does not follow
+ * stays with what it found: so others are waited for, at open, who give way with their next looks.
+ */
+static ration_status derive(rn_monitor *monitor, rn_eyes *eyes, rn_monitor_holding *holding,
+                            int tries, rn_registry_division *out_division, ration_error *error)
 {
     const ration_limits *limits = holding->limits;
     int64_t before = -1, same = 0;
-    for (int tries = 0;; tries++) {
+    for (;;) {
         rn_registry_division division;
         RN_TRY(enter(monitor, eyes, holding, &division, error));
         if (limits->limit_bytes == 0) {
@@ -212,18 +263,24 @@ static ration_status derive(rn_monitor *monitor, rn_eyes *eyes, const rn_monitor
         same = division.limit_bytes > before ? 0 : same + 1;
         before = division.limit_bytes;
         bool still = limits->enable_system_monitor && same >= WAIT_SAME;
-        if (division.others == 0 || before >= most || still || tries == WAIT_TRIES) {
+        if (division.others == 0 || before >= most || still || --tries <= 0) {
+            bool stays = !limits->enable_system_monitor && limits->limit_bytes == 0;
+            if (stays && before < rn_limit_floor(limits)) {
+                return refuse_rest(holding, &division, error);
+            }
             *out_division = division;
             return RATION_OK;
         }
         struct timespec pause = {0, WAIT_NS};
         (void)nanosleep(&pause, NULL);
+        look_anew(monitor, eyes, holding);
     }
 }
 
-/* From now on these limits hold; the division is what they came to. */
+/* From now on these limits hold; the division is what they came to. Before, the limit was another.
+ */
 static void adopt(rn_monitor *monitor, const ration_limits *limits, rn_eyes *eyes,
-                  const rn_registry_division *division)
+                  const rn_registry_division *division, int64_t before_bytes)
 {
     int64_t now_ns = monitor->clock();
     bool follows = eyes != NULL && limits->enable_system_monitor;
@@ -231,16 +288,14 @@ static void adopt(rn_monitor *monitor, const ration_limits *limits, rn_eyes *eye
     monitor->eyes = eyes;
     monitor->raise_looks = 0;
     monitor->pressed_looks = RN_MONITOR_PRESSED_LOOKS; /* what it will need is not known yet */
-    monitor->looked_ns = now_ns;
+    rn_store(&monitor->looked_ns, now_ns);
     monitor->figures.following = follows;
     if (eyes != NULL) {
         monitor->division = *division;
-        monitor->grace_bytes = division->share_bytes;
+        monitor->grace_bytes = RN_MAX(division->share_bytes, before_bytes);
         monitor->grace_until_ns = rn_add(now_ns, rn_multiply(limits->query_wait_ms_max, 1000000));
     }
-    int64_t attainable = follows ? rn_monitor_bound(limits, rn_eyes_probe(eyes)) : 0;
-    rn_store(&monitor->attainable_bytes, attainable);
-    rn_store(&monitor->expected_bytes, follows ? monitor->grace_bytes : 0);
+    monitor->bound_bytes = follows ? rn_monitor_bound(limits, rn_eyes_probe(eyes)) : 0;
     rn_store(&monitor->due_ns, follows ? now_ns : INT64_MAX);
     if (!follows) {
         rn_store(&monitor->level, RATION_PRESSURE_NORMAL);
@@ -258,12 +313,13 @@ static ration_status start(rn_monitor *monitor, const ration_limits *limits,
     rn_registry_division division = {.limit_bytes = rn_limit_ceiling(limits)};
     if (wants_eyes(limits)) {
         RN_TRY(open_eyes(monitor, limits, monitor->leads, &eyes, error));
-        const rn_monitor_holding nothing = {.limits = limits,
-                                            .probe = rn_eyes_probe(eyes),
-                                            .demand_bytes = INT64_MAX,
-                                            .now_ns = rn_clock_ns()};
-        ration_status status =
-            monitor->leads ? derive(monitor, eyes, &nothing, &division, error) : RATION_OK;
+        rn_monitor_holding nothing = {.limits = limits,
+                                      .probe = rn_eyes_probe(eyes),
+                                      .demand_bytes = INT64_MAX,
+                                      .now_ns = rn_clock_ns()};
+        ration_status status = monitor->leads
+                                   ? derive(monitor, eyes, &nothing, WAIT_TRIES, &division, error)
+                                   : RATION_OK;
         if (status != RATION_OK) {
             close_eyes(eyes);
             return status;
@@ -272,7 +328,7 @@ static ration_status start(rn_monitor *monitor, const ration_limits *limits,
     if (monitor->leads) {
         *out_limit_bytes = rn_monitor_target(monitor, limits, &division);
     }
-    adopt(monitor, limits, eyes, &division);
+    adopt(monitor, limits, eyes, &division, 0);
     return RATION_OK;
 }
 
@@ -312,8 +368,17 @@ void rn_monitor_close(rn_monitor *monitor)
     }
     leave_process(monitor);
     close_eyes(monitor->eyes);
-    (void)pthread_mutex_destroy(&monitor->lock);
+    if (monitor->process == getpid()) { /* else it may be locked, by a thread that is not there */
+        (void)pthread_mutex_destroy(&monitor->lock);
+    }
     rn_heap_free(monitor, sizeof *monitor);
+}
+
+void rn_monitor_begin(ration_governor *governor)
+{
+    rn_ledger_lock(governor->ledger);
+    rn_monitor_tell(governor, governor->monitor->clock());
+    rn_ledger_unlock(governor->ledger);
 }
 
 bool rn_monitor_in_group(const rn_monitor *monitor)
@@ -350,8 +415,8 @@ static ration_status derive_again(ration_governor *governor, rn_monitor *monitor
                                   .probe = rn_eyes_probe(eyes),
                                   .demand_bytes = INT64_MAX,
                                   .now_ns = rn_clock_ns()};
-    rn_monitor_measure(governor, &holding);
-    ration_status status = derive(monitor, eyes, &holding, out_division, error);
+    rn_monitor_measure(governor, INT64_MAX, &holding);
+    ration_status status = derive(monitor, eyes, &holding, 1, out_division, error);
     if (status != RATION_OK && eyes == monitor->eyes) { /* what it published is not so */
         rn_registry_division division;
         holding.limits = &monitor->limits;
@@ -361,14 +426,13 @@ static ration_status derive_again(ration_governor *governor, rn_monitor *monitor
     return status;
 }
 
-static void set_by_limits(ration_governor *governor, const rn_monitor *monitor,
-                          const rn_registry_division *division)
+static void set_root(ration_governor *governor, const ration_limits *limits, int64_t limit_bytes)
 {
-    int64_t limit_bytes = rn_monitor_target(monitor, &monitor->limits, division);
     rn_ledger_lock(governor->ledger);
     rn_store(&governor->ledger->fixed, 0);
     rn_pool_set_limit_locked(governor->root, limit_bytes);
-    rn_store(&governor->limit_derived, limit_bytes != monitor->limits.limit_bytes);
+    rn_store(&governor->limit_derived, limit_bytes != limits->limit_bytes);
+    rn_monitor_tell(governor, governor->monitor->clock());
     rn_ledger_unlock(governor->ledger);
 }
 
@@ -388,15 +452,35 @@ static ration_status change(ration_governor *governor, rn_monitor *monitor,
     if (eyes == NULL) {
         close_eyes(monitor->eyes);
     }
-    adopt(monitor, limits, eyes, &division);
-    if (monitor->leads) {
-        set_by_limits(governor, monitor, &division);
+    adopt(monitor, limits, eyes, &division, rn_load(&governor->root->limit));
+    if (monitor->leads || eyes == NULL) { /* else whoever leads follows the machine by its limits */
+        set_root(governor, limits, rn_monitor_target(monitor, limits, &division));
     }
     return RATION_OK;
 }
 
-ration_status rn_monitor_relimit(ration_governor *governor, const ration_limits *limits,
-                                 ration_error *error)
+/* The child of a fork, whose lock may be that of a thread that is not there: it follows nothing. */
+static ration_status change_in_child(ration_governor *governor, const ration_limits *limits,
+                                     ration_error *error)
+{
+    int64_t limit_bytes = rn_limit_ceiling(limits);
+    if (limits->limit_bytes == 0) {
+        rn_probe *probe = rn_heap_allocate(sizeof *probe);
+        if (probe == NULL) {
+            return rn_error_set(error, RATION_NO_MEMORY, "", "no memory to look at the machine");
+        }
+        ration_status status =
+            rn_derive_limit(limits, governor->monitor->sysroot, probe, &limit_bytes, error);
+        rn_heap_free(probe, sizeof *probe);
+        RN_TRY(status);
+    }
+    set_root(governor, limits, limit_bytes);
+    rn_monitor_forget(governor);
+    return RATION_OK;
+}
+
+static ration_status change_locked(ration_governor *governor, const ration_limits *limits,
+                                   ration_error *error)
 {
     rn_monitor *monitor = governor->monitor;
     pthread_mutex_lock(&monitor->lock);
@@ -405,9 +489,17 @@ ration_status rn_monitor_relimit(ration_governor *governor, const ration_limits 
         rn_store(&governor->settle_shift, 0);
     }
     pthread_mutex_unlock(&monitor->lock);
-    if (status == RATION_OK) {
-        rn_ask_press(governor);
-        rn_admission_move(governor);
-    }
     return status;
+}
+
+ration_status rn_monitor_relimit(ration_governor *governor, const ration_limits *limits,
+                                 ration_error *error)
+{
+    bool inherited = governor->monitor->process != getpid();
+    RN_TRY(inherited ? change_in_child(governor, limits, error)
+                     : change_locked(governor, limits, error));
+    rn_ask_press(governor);
+    rn_admission_move(governor);
+    rn_ask_wake_resting(governor);
+    return RATION_OK;
 }

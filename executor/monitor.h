@@ -28,6 +28,8 @@ RATION_NODISCARD ration_status rn_monitor_open(const ration_limits *limits,
                                                const rn_monitor_place *place, bool leads,
                                                rn_monitor **out_monitor, int64_t *out_limit_bytes,
                                                ration_error *error);
+/* The governor has its ledger; who leads calls it once. */
+void rn_monitor_begin(ration_governor *governor);
 /* Gives its place in the registry back. NULL is none. */
 void rn_monitor_close(rn_monitor *monitor);
 /* Other limits: makes, changes or ends what is followed, derives anew, publishes, and sets the

@@ -11,11 +11,13 @@
 #include "memory/shared.h"
 
 #define FULL_NS INT64_C(1000000000) /* between two full readings */
+#define DOUBT_NS INT64_C(30000000000)
+#define STALE_NS INT64_C(1000000000) /* at least, and ten intervals */
 #define RAISE_PART 64
 #define RAISE_LOOKS 10
-#define CORRECTED_PART 4
 #define DEMAND_LEAST (INT64_C(64) << 20)
 #define STALL_WINDOW_US 2000000
+#define HASTE_NS INT64_C(10000000)
 
 /* What one look found, and is to be done about it. */
 typedef struct look {
@@ -27,6 +29,7 @@ typedef struct look {
     rn_monitor_holding holding;
     rn_registry_division division;
     bool divided;
+    bool grace;           /* somebody may rest because of a cut */
     bool moved;           /* the root's limit was set, or a level left */
     int64_t relief_bytes; /* to be given so that pressure ends */
 } look;
@@ -38,61 +41,76 @@ static void put_note(rn_monitor *monitor, const char *note)
     rn_copy_text(monitor->figures.note, sizeof monitor->figures.note, note);
 }
 
-/* Does it bound less than it did? */
-static bool has_lost(const rn_probe *fresh, const rn_probe_source *last)
+/* Is it a note that was not there at the last good reading, or may be: a full one hides others. */
+static bool is_new_note(const rn_probe *last, const rn_probe *fresh)
 {
-    for (int i = 0; i < fresh->count; i++) {
-        if (strcmp(fresh->sources[i].name, last->name) == 0) {
-            return fresh->sources[i].limit_bytes == INT64_MAX && last->limit_bytes != INT64_MAX;
-        }
-    }
-    return true;
+    bool full = strlen(fresh->note) >= sizeof fresh->note - 2;
+    return fresh->note[0] != '\0' && (full || strcmp(fresh->note, last->note) != 0);
 }
 
-/* Has a limit gone, while something could not be read that could before? */
-static bool misses_something(const rn_probe *last, const rn_probe *fresh)
+/* A reading with a new note may lack a limit, or part of what is used below it. When it has been
+ * the same for long it is how the machine is. */
+static bool is_good(rn_eyes *eyes, const rn_probe *last, const rn_probe *fresh, int64_t now_ns)
 {
-    bool misses = false;
-    for (int i = 0; i < last->count; i++) {
-        misses |= has_lost(fresh, &last->sources[i]);
+    if (!is_new_note(last, fresh)) {
+        eyes->doubt[0] = '\0';
+        return true;
     }
-    return misses && fresh->note[0] != '\0' && strcmp(fresh->note, last->note) != 0;
+    if (strcmp(eyes->doubt, fresh->note) != 0) {
+        rn_copy_text(eyes->doubt, sizeof eyes->doubt, fresh->note);
+        eyes->doubt_since_ns = now_ns;
+    }
+    return now_ns - eyes->doubt_since_ns >= DOUBT_NS;
 }
 
-static void read_machine(look *now)
+static void read_in_full(look *now)
 {
-    rn_monitor *monitor = now->monitor;
-    rn_eyes *eyes = monitor->eyes;
+    rn_eyes *eyes = now->monitor->eyes;
     rn_probe *last = &eyes->probes[eyes->probe], *fresh = &eyes->probes[1 - eyes->probe];
-    now->trusted = true;
-    put_note(monitor, eyes->note);
-    if (now->now_ns - eyes->full_ns < FULL_NS &&
-        rn_probe_refresh(monitor->sysroot, last, &eyes->files)) {
-        now->probe = last;
-        return;
-    }
     ration_error error;
-    if (rn_probe_read(monitor->sysroot, fresh, &error) != RATION_OK) {
-        put_note(monitor, error.message);
+    if (rn_probe_read(now->monitor->sysroot, fresh, &error) != RATION_OK) {
+        put_note(now->monitor, error.message);
         return;
     }
     if (fresh->note[0] != '\0') {
-        put_note(monitor, fresh->note);
+        put_note(now->monitor, fresh->note);
     }
     now->probe = fresh;
-    now->trusted = !misses_something(last, fresh);
+    now->trusted = is_good(eyes, last, fresh, now->now_ns);
     if (now->trusted) {
         eyes->probe = 1 - eyes->probe;
         eyes->full_ns = now->now_ns;
     }
 }
 
-/* --------------------------------------------------------------------------------- what it holds */
+static bool read_again(look *now)
+{
+    rn_eyes *eyes = now->monitor->eyes;
+    rn_probe *last = &eyes->probes[eyes->probe];
+    bool whole = rn_probe_refresh(now->monitor->sysroot, last, &eyes->files);
+    now->probe = whole ? last : NULL;
+    return whole;
+}
+
+/* A host that has no descriptor left is blind for new files; those that are open still tell. */
+static void read_machine(look *now)
+{
+    const rn_eyes *eyes = now->monitor->eyes;
+    put_note(now->monitor, eyes->note);
+    now->trusted = now->now_ns - eyes->full_ns < FULL_NS && read_again(now);
+    if (!now->trusted) {
+        read_in_full(now);
+    }
+    if (now->probe == NULL) {
+        (void)read_again(now);
+    }
+}
+
+/* -------------------------------------------------------------------------------- what it holds */
 
 /* Grown by all processes of the tree, as far as they have told. */
-static int64_t sum_growth(const ration_governor *governor)
+static int64_t sum_growth(const ration_governor *governor, int64_t own)
 {
-    int64_t own = rn_monitor_growth(governor->monitor);
     if (governor->process == 0) {
         return own;
     }
@@ -107,11 +125,34 @@ static int64_t sum_growth(const ration_governor *governor)
     return sum;
 }
 
-void rn_monitor_measure(ration_governor *governor, rn_monitor_holding *holding)
+/* Charged, without what claims add and nobody has taken yet. */
+static int64_t count_used(const ration_governor *governor)
 {
-    holding->limit_bytes = rn_load(&governor->root->limit);
+    int64_t used = 0;
+    rn_ledger_lock(governor->ledger);
+    for (ration_pool *pool = governor->root; pool != NULL;
+         pool = rn_pool_next(pool, governor->root)) {
+        rn_walk walk;
+        used = rn_add(used, rn_load(&pool->direct));
+        for (rn_slot *slot = rn_walk_first(&walk, pool); slot != NULL; slot = rn_walk_next(&walk)) {
+            used = rn_add(used, rn_slot_counted(slot));
+        }
+    }
+    rn_ledger_unlock(governor->ledger);
+    return used;
+}
+
+/* What the host has taken for itself is no part of what is granted: with one governor in the
+ * process it is known what can be. */
+void rn_monitor_measure(ration_governor *governor, int64_t growth_bytes,
+                        rn_monitor_holding *holding)
+{
+    holding->limit_bytes = RN_MAX(rn_load(&governor->root->limit), 1); /* 0: there is no pool yet */
     holding->granted_bytes = rn_load(&governor->root->granted);
-    holding->resident_bytes = RN_MAX(sum_growth(governor), 0);
+    holding->growth_bytes =
+        sum_growth(governor, RN_MIN(growth_bytes, rn_monitor_growth(governor->monitor)));
+    int64_t most = rn_monitor_is_alone() ? count_used(governor) : INT64_MAX;
+    holding->resident_bytes = RN_MAX(RN_MIN(holding->growth_bytes, most), 0);
 }
 
 /* Of the last looks the one nearest to 0; 0 when they differ in sign. */
@@ -133,14 +174,15 @@ static void find_drift(look *now)
     ration_pool_figures root;
     ration_pool_read(now->governor->root, &root);
     figures->accounted_bytes = root.charged_bytes + root.retained_bytes;
-    figures->resident_bytes = now->holding.resident_bytes;
+    figures->resident_bytes = now->holding.growth_bytes;
     int64_t accounted = rn_monitor_account(monitor, figures->accounted_bytes);
-    monitor->drifts[figures->looks % RN_MONITOR_DRIFTS] = now->holding.resident_bytes - accounted;
+    monitor->drifts[figures->looks % RN_MONITOR_DRIFTS] = now->holding.growth_bytes - accounted;
     figures->drift_bytes = find_lasting(monitor);
-    int64_t basis = limits->limit_bytes != 0 ? limits->limit_bytes : monitor->division.limit_bytes;
     int64_t above = RN_MAX(figures->drift_bytes - limits->untracked_reserved_bytes, 0);
-    figures->corrected_bytes =
-        rn_monitor_corrects(limits) ? RN_MIN(above, basis / CORRECTED_PART) : 0;
+    int64_t basis =
+        limits->limit_bytes != 0 ? rn_limit_ceiling(limits) : monitor->division.limit_bytes;
+    figures->corrected_bytes = rn_monitor_corrects(limits) ? above : 0;
+    figures->corrected_bytes = rn_monitor_correction(monitor, basis);
 }
 
 /* Is memory wanting in it? */
@@ -171,17 +213,25 @@ static void find_demand(look *now)
 
 /* ------------------------------------------------------------------------------------ the limit */
 
-/* Another process led, and has gone. */
+/* When another process led, and has gone; and now and then while there is no registry: then what
+ * others hold is not known, nor to them what this one does. */
 static void take_over(look *now)
 {
     rn_monitor *monitor = now->monitor;
+    rn_eyes *eyes = monitor->eyes;
+    bool leads = monitor->leads || rn_ledger_leads(now->governor->ledger);
+    bool late = now->now_ns - eyes->full_ns >= FULL_NS;
     ration_error error;
-    if (!monitor->leads && rn_ledger_leads(now->governor->ledger)) {
-        monitor->leads = true;
-        if (rn_eyes_enter_registry(monitor->eyes, &monitor->limits, &error) != RATION_OK) {
-            rn_copy_text(monitor->eyes->note, sizeof monitor->eyes->note, error.message);
+    if (leads && eyes->registry == NULL && (late || !monitor->leads)) {
+        eyes->note[0] = '\0';
+        if (rn_eyes_enter_registry(eyes, &monitor->limits, &error) != RATION_OK) {
+            rn_copy_text(eyes->note, sizeof eyes->note, error.message);
+        }
+        if (eyes->registry != NULL) {
+            rn_registry_put_limits(eyes->registry, &monitor->limits);
         }
     }
+    monitor->leads = leads;
 }
 
 static void divide(look *now)
@@ -230,6 +280,17 @@ static void note_cut(rn_monitor *monitor, int64_t now_ns, int64_t from_bytes, in
     }
 }
 
+void rn_monitor_tell(ration_governor *governor, int64_t now_ns)
+{
+    const rn_monitor *monitor = governor->monitor;
+    rn_ledger *ledger = governor->ledger;
+    bool follows = rn_load(&ledger->fixed) == 0 && monitor->bound_bytes != 0;
+    bool grace = follows && now_ns < monitor->grace_until_ns;
+    rn_store(&ledger->attainable_bytes, follows ? monitor->bound_bytes : 0);
+    rn_store(&ledger->expected_until_ns, monitor->grace_until_ns);
+    rn_store(&ledger->expected_bytes, grace ? monitor->grace_bytes : 0);
+}
+
 static void follow(look *now)
 {
     ration_governor *governor = now->governor;
@@ -243,35 +304,71 @@ static void follow(look *now)
         rn_store(&governor->limit_derived, limit != monitor->limits.limit_bytes);
         now->moved = true;
     }
-    rn_ledger_unlock(governor->ledger);
     monitor->figures.changes += limit != before;
     note_cut(monitor, now->now_ns, before, limit);
-    int64_t bound =
-        fixed || now->probe == NULL ? 0 : rn_monitor_bound(&monitor->limits, now->probe);
-    bool grace = !fixed && now->now_ns < monitor->grace_until_ns;
-    rn_store(&monitor->attainable_bytes, bound);
-    rn_store(&monitor->expected_bytes, grace ? monitor->grace_bytes : 0);
+    monitor->bound_bytes = rn_monitor_bound(&monitor->limits, now->probe);
+    rn_monitor_tell(governor, now->now_ns);
+    rn_ledger_unlock(governor->ledger); /* and not before: who sets it by hand has the last word */
 }
 
 /* ------------------------------------------------------------------------------------- pressure */
 
+/* What there is at a source: with what its members have in memory, as far as that is known. */
+static int64_t find_total(const look *now, int source)
+{
+    const rn_probe_source *at = &now->probe->sources[source];
+    if (source == now->division.binding || at->headroom_bytes == INT64_MAX) {
+        return source == now->division.binding ? now->division.total_bytes : INT64_MAX;
+    }
+    if (now->monitor->limits.limit_base == RATION_BASE_TOTAL) {
+        return at->limit_bytes;
+    }
+    const rn_probe_source *binding = &now->probe->sources[now->division.binding];
+    int64_t members = at->kind == RN_PROBE_PROCESS
+                          ? now->holding.resident_bytes
+                          : rn_add(now->division.total_bytes, -binding->headroom_bytes);
+    return RN_MIN(rn_add(at->headroom_bytes, RN_MAX(members, 0)), at->limit_bytes);
+}
+
+/* The source that is shortest of its spare bytes, which need not be the one with the least share. */
+static int find_tightest(const look *now, int64_t *out_spare_bytes)
+{
+    int tightest = now->division.binding;
+    double least = 0;
+    *out_spare_bytes = 0;
+    for (int i = 0; i < now->probe->count; i++) {
+        int64_t total = find_total(now, i);
+        int64_t spare =
+            total == INT64_MAX ? 0 : rn_pressure_spare(total, now->monitor->limits.limit_ratio_ppm);
+        double left = (double)now->probe->sources[i].headroom_bytes / (double)RN_MAX(spare, 1);
+        if (spare > 0 && (*out_spare_bytes == 0 || left < least)) {
+            least = left;
+            tightest = i;
+            *out_spare_bytes = spare;
+        }
+    }
+    return tightest;
+}
+
 static void judge(look *now)
 {
     rn_monitor *monitor = now->monitor;
-    const rn_probe_source *source = &now->probe->sources[now->division.binding];
+    int64_t spare;
+    const rn_probe_source *source = &now->probe->sources[find_tightest(now, &spare)];
     bool of_group = source->kind != RN_PROBE_MACHINE && now->probe->group_stall.known;
     if (of_group != monitor->of_group) { /* other counters */
         monitor->of_group = of_group;
         monitor->gauge.count = 0;
     }
-    int64_t ratio = monitor->limits.limit_ratio_ppm, total = now->division.total_bytes;
     rn_strain strain = {.now_ns = now->now_ns,
                         .headroom_bytes = source->headroom_bytes,
-                        .spare_bytes = total == INT64_MAX ? 0 : rn_pressure_spare(total, ratio),
+                        .spare_bytes = spare,
                         .stall = of_group ? now->probe->group_stall : now->probe->stall,
                         .stall_ppm = monitor->limits.pressure_stall_ppm};
     ration_pressure before = monitor->gauge.level;
     ration_pressure level = rn_pressure_judge(&monitor->gauge, &strain);
+    int64_t stale_ns = RN_MAX(rn_multiply(monitor->limits.monitor_interval_ms, 10000000), STALE_NS);
+    rn_store(&monitor->level_until_ns, rn_add(now->now_ns, stale_ns));
     rn_store(&monitor->level, level);
     rn_store(&now->governor->settle_shift, level == RATION_PRESSURE_NORMAL ? 0
                                            : level == RATION_PRESSURE_ELEVATED
@@ -298,7 +395,7 @@ static void act(const look *now, ration_pressure level)
         rn_ask_press(governor);
         rn_admission_move(governor);
     }
-    if (now->moved || rn_load(&now->monitor->expected_bytes) != 0) {
+    if (now->moved || now->grace) {
         rn_ask_wake_resting(governor);
     }
 }
@@ -311,7 +408,7 @@ static void add_time(rn_monitor *monitor, int64_t now_ns)
     int64_t level = rn_load(&monitor->level);
     monitor->elevated_ns += level >= RATION_PRESSURE_ELEVATED ? passed : 0;
     monitor->critical_ns += level == RATION_PRESSURE_CRITICAL ? passed : 0;
-    monitor->looked_ns = now_ns;
+    rn_store(&monitor->looked_ns, now_ns);
 }
 
 static void look_once(look *now)
@@ -320,15 +417,17 @@ static void look_once(look *now)
     add_time(monitor, now->now_ns);
     take_over(now);
     now->holding.now_ns = rn_clock_ns();
+    int64_t growth = rn_monitor_growth(monitor);
     read_machine(now);
     now->holding.limits = &monitor->limits;
     now->holding.probe = now->probe;
-    rn_monitor_measure(now->governor, &now->holding);
+    rn_monitor_measure(now->governor, growth, &now->holding);
     find_drift(now);
     find_demand(now);
     if (now->probe != NULL) {
         divide(now);
     }
+    now->grace = rn_load(&now->governor->ledger->expected_bytes) != 0; /* also when it ends now */
     if (now->divided && monitor->leads) {
         follow(now);
     }
@@ -364,27 +463,44 @@ void rn_monitor_tick(ration_governor *governor)
     }
 }
 
-/* ------------------------------------------------------------------------------------- readings */
-
-bool rn_monitor_pauses(const ration_governor *governor)
+void ration_governor_hasten(ration_governor *governor)
 {
-    return rn_load(&governor->monitor->level) == RATION_PRESSURE_CRITICAL;
+    rn_monitor *monitor = governor->monitor;
+    int64_t due_ns = rn_load(&monitor->due_ns);
+    int64_t soon_ns = rn_add(rn_load(&monitor->looked_ns), HASTE_NS);
+    if (due_ns > soon_ns && due_ns != INT64_MAX) { /* else somebody has looked, or is not to */
+        (void)rn_compare_swap(&monitor->due_ns, &due_ns, soon_ns);
+    }
 }
 
-int64_t rn_monitor_attainable(const ration_governor *governor)
+/* ------------------------------------------------------------------------------------- readings */
+
+/* Not when it is long ago that somebody could look: then nobody knows, and nobody would end it. */
+bool rn_monitor_pauses(const ration_governor *governor)
 {
-    return RN_MAX(rn_load(&governor->monitor->attainable_bytes), rn_monitor_expected(governor));
+    const rn_monitor *monitor = governor->monitor;
+    return rn_load(&monitor->level) == RATION_PRESSURE_CRITICAL &&
+           monitor->clock() < rn_load(&monitor->level_until_ns);
 }
 
 int64_t rn_monitor_expected(const ration_governor *governor)
 {
-    return RN_MAX(rn_load(&governor->monitor->expected_bytes), rn_load(&governor->root->limit));
+    const rn_ledger *ledger = governor->ledger;
+    int64_t limit = rn_load(&governor->root->limit), expected = rn_load(&ledger->expected_bytes);
+    bool soon =
+        expected > limit && governor->monitor->clock() < rn_load(&ledger->expected_until_ns);
+    return soon ? expected : limit;
+}
+
+int64_t rn_monitor_attainable(const ration_governor *governor)
+{
+    return RN_MAX(rn_load(&governor->ledger->attainable_bytes), rn_monitor_expected(governor));
 }
 
 void rn_monitor_forget(ration_governor *governor)
 {
-    rn_store(&governor->monitor->attainable_bytes, 0);
-    rn_store(&governor->monitor->expected_bytes, 0);
+    rn_store(&governor->ledger->attainable_bytes, 0);
+    rn_store(&governor->ledger->expected_bytes, 0);
 }
 
 ration_pressure ration_governor_pressure(const ration_governor *governor)

@@ -17,17 +17,18 @@ typedef struct rn_eyes {
     rn_registry *registry; /* NULL = none could be had: it counts itself alone */
     rn_probe probes[2];
     rn_probe_files files;
-    int probe;       /* the last good one; the other is scratch */
-    int64_t full_ns; /* when it was last read in full */
-    char note[160];  /* why there is no registry */
+    int probe;                                    /* the last good one; the other is scratch */
+    int64_t full_ns;                              /* when it was last read in full */
+    char doubt[sizeof(((rn_probe *)NULL)->note)]; /* the note of readings that are not trusted .. */
+    int64_t doubt_since_ns;                       /* .. and since when they have it */
+    char note[160];                               /* why there is no registry */
 } rn_eyes;
 
 struct rn_monitor {
-    int64_t due_ns;           /* of the next look; INT64_MAX = none. This and the next: atomic */
-    int64_t level;            /* ration_pressure */
-    int64_t attainable_bytes; /* 0 = the limit */
-    int64_t expected_bytes;   /* 0 = the limit */
-    pthread_mutex_t lock;     /* all below, but for the next three, which stay */
+    int64_t due_ns;         /* of the next look; INT64_MAX = none. This and the next two: atomic */
+    int64_t level;          /* ration_pressure */
+    int64_t level_until_ns; /* then nobody has looked for long, and it is not known */
+    pthread_mutex_t lock;   /* all below, but for the next three, which stay */
     char sysroot[256];
     int64_t (*clock)(void);
     int64_t process; /* pid: the child of a fork has neither its place nor its threads */
@@ -42,6 +43,7 @@ struct rn_monitor {
     int64_t pressed_looks;               /* for so many more it counts as pressed */
     int64_t raise_looks;                 /* in a row that would have raised the limit */
     int64_t grace_bytes, grace_until_ns; /* what the limit was before it was cut */
+    int64_t bound_bytes;                 /* rn_monitor_bound, at the last look; 0 = not followed */
     int64_t accounted_bytes;             /* its part of the sum of the process */
     int64_t drifts[RN_MONITOR_DRIFTS];
     int64_t elevated_ns, critical_ns;
@@ -64,11 +66,14 @@ typedef struct rn_monitor_holding {
     const ration_limits *limits;
     const rn_probe *probe;
     int64_t granted_bytes, resident_bytes, limit_bytes, demand_bytes;
-    int64_t now_ns; /* of rn_clock_ns, before any of it was read */
+    int64_t growth_bytes; /* of all processes of its tree, also what is nobody's account */
+    int64_t now_ns;       /* of rn_clock_ns, before any of it was read */
 } rn_monitor_holding;
 
-/* Fills in what the governor holds, and the processes of its tree have in memory. */
-void rn_monitor_measure(ration_governor *governor, rn_monitor_holding *holding);
+/* Fills in what the governor holds, and the processes of its tree have in memory. `growth_bytes` was
+ * read before the machine was: what was faulted in, or given back, in between counts once so. */
+void rn_monitor_measure(ration_governor *governor, int64_t growth_bytes,
+                        rn_monitor_holding *holding);
 /* One turn at `registry` (NULL: as if alone). */
 RATION_NODISCARD ration_status rn_monitor_divide(const rn_monitor *monitor, rn_registry *registry,
                                                  const rn_monitor_holding *holding,
@@ -77,13 +82,20 @@ RATION_NODISCARD ration_status rn_monitor_divide(const rn_monitor *monitor, rn_r
 /* What the limit is to be by a division. */
 int64_t rn_monitor_target(const rn_monitor *monitor, const ration_limits *limits,
                           const rn_registry_division *division);
+/* What is taken off `bytes` for drift: a quarter of it at most. */
+int64_t rn_monitor_correction(const rn_monitor *monitor, int64_t bytes);
 /* The most that the limits and those of the sources allow. */
 int64_t rn_monitor_bound(const ration_limits *limits, const rn_probe *probe);
+/* Tells the ledger what its limit may become, at `now_ns`: all of a shared tree go by it. With the
+ * ledger's lock held. */
+void rn_monitor_tell(ration_governor *governor, int64_t now_ns);
 /* Is it told what the process holds beyond what is accounted? Else the headroom knows. */
 bool rn_monitor_corrects(const ration_limits *limits);
 
 /* What the process keeps in memory beyond what it did before its first monitor was opened. */
 int64_t rn_monitor_growth(const rn_monitor *monitor);
+/* Is it the only one of the process? */
+bool rn_monitor_is_alone(void);
 /* Tells what the governor has accounted; returns the sum over those of the process. */
 int64_t rn_monitor_account(rn_monitor *monitor, int64_t accounted_bytes);
 

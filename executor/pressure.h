@@ -16,7 +16,7 @@
 /* What one look found. */
 typedef struct rn_strain {
     int64_t now_ns;
-    int64_t headroom_bytes; /* at the source that binds */
+    int64_t headroom_bytes; /* at the source that is shortest of spare bytes */
     int64_t spare_bytes;    /* what the ratio leaves free there */
     rn_probe_stall stall;   /* of those who share that source */
     int64_t stall_ppm;      /* pressure_stall_ratio; 0 = not looked at */

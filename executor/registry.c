@@ -10,7 +10,8 @@
  * out of one file of a few microseconds: their start times tell a process from a later one with its
  * pid, and what left or entered their memory since they were last heard has entered or left the
  * headroom. With more than LOOKS_MAX of them only those are looked at that were not heard for
- * SILENCE_NS. A place is taken only when it is free, or its governor was found gone by such a look.
+ * SILENCE_NS, and all when the limit would change by more than 1/64. A place is taken only when it
+ * is free, or its governor was found gone by such a look.
  *
  * Invariants
  * 1. What is written is never less than what the pool may grant until the next turn: the larger of
@@ -227,6 +228,17 @@ static int64_t update_resident(const rn_registry *registry, int64_t place, int64
     return RN_MAX(0, RN_MIN(most, rn_add(entry->resident_bytes, change)));
 }
 
+/* At all that are known, where there are too many to do so in every turn. */
+static void look_again(rn_registry *registry)
+{
+    for (int64_t place = 0; place < RN_REGISTRY_PLACES; place++) {
+        int64_t memory;
+        if (registry->known[place].process != 0 && !is_gone(&registry->known[place], &memory)) {
+            registry->resident_bytes[place] = update_resident(registry, place, memory);
+        }
+    }
+}
+
 /* Does what was known of a place stand for it, although it says nothing any more? */
 static bool stands(const rn_registry_entry *known, rn_registry_word word, int64_t now_ns)
 {
@@ -339,14 +351,15 @@ static void gather(const rn_registry *registry, struct turn *turn)
     first->resident_bytes = RN_MAX(0, RN_MIN(first->granted_bytes, resident));
 }
 
-static void divide(rn_registry *registry, struct turn *turn)
+/* `window` may be NULL. */
+static void divide(const rn_registry *registry, rn_limit_window *window, struct turn *turn)
 {
     gather(registry, turn);
     const rn_limit_question question = {.limits = turn->own->limits,
                                         .probe = turn->own->probe,
                                         .entries = turn->entries,
                                         .count = turn->count,
-                                        .window = registry == NULL ? NULL : &registry->window,
+                                        .window = window,
                                         .now_ns = turn->own->now_ns};
     int64_t *bound = &turn->entries[0].bound_bytes;
     rn_limit_divide(&question, &turn->division, NULL, bound);
@@ -363,7 +376,14 @@ static ration_status divide_file(rn_registry *registry, rn_registry_file *file, 
     if (fresh) {
         RN_TRY(take_place(registry, error));
     }
-    divide(registry, turn);
+    if (registry->others > LOOKS_MAX) {
+        divide(registry, NULL, turn);
+        int64_t limit = turn->own->limit_bytes, change = turn->division.limit_bytes - limit;
+        if (change > limit / 64 || change < -limit / 64) {
+            look_again(registry);
+        }
+    }
+    divide(registry, &registry->window, turn);
     rn_registry_entry *entry = &turn->entries[0];
     (void)rn_probe_process(registry->process, &entry->memory_bytes);
     entry->limit_bytes = RN_MAX(turn->own->limit_bytes, turn->division.limit_bytes);
@@ -400,7 +420,7 @@ ration_status rn_registry_divide(rn_registry *registry, const rn_registry_own *o
 {
     struct turn turn = {.own = own};
     if (registry == NULL) {
-        divide(NULL, &turn);
+        divide(NULL, NULL, &turn);
         *out_division = turn.division;
         return RATION_OK;
     }
@@ -413,7 +433,7 @@ ration_status rn_registry_divide(rn_registry *registry, const rn_registry_own *o
         return status;
     }
     if (status != RATION_OK) {
-        divide(registry, &turn);
+        divide(registry, &registry->window, &turn);
         turn.division.limit_bytes = RN_MIN(turn.division.limit_bytes, own->limit_bytes);
         turn.division.published = false;
         rn_copy_text(turn.division.note, sizeof(turn.division.note), reason.message);

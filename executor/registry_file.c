@@ -2,9 +2,10 @@
  *
  * The file of the registry: name, owner, lock, bytes.
  *
- * It is opened for each turn and closed behind it. So a file that was removed or replaced is found
- * out at once, a host that closes all descriptors breaks nothing, and the child of a fork has none
- * of its parent's, nor its lock. The kernel drops the lock of who dies.
+ * It is opened for each turn, unlocked and closed behind it. So a file that was removed or replaced
+ * is found out at once, a host that closes all descriptors breaks nothing, and the child of a fork
+ * has none of its parent's; one that was forked inside of a turn has the descriptor, but not the
+ * lock once the turn is over. The kernel drops the lock of who dies.
  *
  * Layout: head, 64 places, and, from LIMITS_AT, the limits of each. Nothing is mapped: a file that
  * somebody cuts short while it is open is read as zeros, and nobody is sent SIGBUS.
@@ -127,6 +128,8 @@ ration_status rn_registry_file_open(rn_registry_file *file, rn_registry_access a
 void rn_registry_file_close(rn_registry_file *file)
 {
     if (file->descriptor >= 0) {
+        /* A child that was forked since the file was opened has it open too. */
+        (void)flock(file->descriptor, LOCK_UN);
         (void)close(file->descriptor);
         file->descriptor = -1;
     }

@@ -2,12 +2,12 @@
  *
  * Other limits for a governor that runs: all of them, or none.
  *
- *     judge, allocate -> derive the root's limit -> put in force under the ledger's lock -> tell
+ *     judge, allocate -> derive and set the root's limit -> the rest, under the ledger's lock
  *
  * All that may fail comes first, and leaves no trace when it does: the new settings, the groups
  * that are new, and last what the machine leaves to the root, which the monitor puts in force
- * itself. What follows is one step under the lock that cannot fail, so that nobody sees half of it:
- * a query that begins has the old settings and the old groups, or the new ones.
+ * itself, since the next look may change it again. All else follows in one step under the lock that
+ * cannot fail: a query that begins has the old settings and the old groups, or the new ones.
  *
  * What holds at once is what belongs to many: limits of root, data and groups, quotas, the queue,
  * how pages are kept. A query that runs keeps what it was promised: its own limit, its budgets, its
@@ -18,7 +18,8 @@
  * find it taken by a thread that it does not have, is not stopped by it.
  *
  * In a shared governor the limits of root and data and the chunk are common: whoever reloads
- * changes them for all processes. Its groups, quotas and intervals are its own.
+ * changes them for all processes (the root's unless another follows the machine for it, monitor.h).
+ * Its groups, quotas and intervals are its own.
  */
 #include <time.h>
 #include <unistd.h>

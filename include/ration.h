@@ -312,9 +312,9 @@ RATION_PUBLIC void ration_slot_attach(ration_slot *slot);
  * With limit_bytes 0 the limit is derived from what the machine has, and divided with other
  * governors of the user that are there; that may take a second, until they have given way. With
  * enable_system_monitor it follows the machine from then on, at each ration_governor_tick
- * (ration_monitor.h). Threads: the governor may be used from any thread. Errors: INVALID_ARGUMENT,
- * CONFIG (values out of range), ENVIRONMENT (the derived limit would be below limit_floor_bytes, or
- * cannot be derived), NO_MEMORY. */
+ * (ration_monitor.h); the child of a fork opens its own. Threads: the governor may be used from any
+ * thread. Errors: INVALID_ARGUMENT, CONFIG (values out of range), ENVIRONMENT (the derived limit
+ * would be below limit_floor_bytes, or cannot be derived), NO_MEMORY. */
 RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_open(const ration_limits *limits,
                                                                   ration_governor **out_governor,
                                                                   ration_error *error);
@@ -354,8 +354,9 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_set_limit(ration_go
  * then they are gone 100 ms after that time at the latest. Without it they go by and by, as queries
  * take and give back blocks, and when somebody needs the bytes. Cost: a lock; with something to
  * give back, up to 1 MiB of it at a time under the governor's. It also writes out for queries that
- * were asked to give and that nobody is inside of (ration_ask.h): hosts that wait by other means
- * than ration_slot_wait need it for that. */
+ * were asked to give and that nobody is inside of (ration_ask.h), up to 64 MiB of each: hosts that
+ * wait by other means than ration_slot_wait need it for that. Takes up to 64 KiB of stack, and what
+ * spillers take. */
 RATION_PUBLIC void ration_governor_tick(ration_governor *governor);
 /* The pools everybody has; owned by the governor. */
 RATION_PUBLIC ration_pool *ration_governor_root(ration_governor *governor);

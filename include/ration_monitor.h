@@ -58,9 +58,14 @@ RATION_PUBLIC void ration_governor_read(const ration_governor *governor,
                                         ration_governor_figures *out_figures);
 /* How short of memory the host is; one load. Any thread. */
 RATION_PUBLIC ration_pressure ration_governor_pressure(const ration_governor *governor);
-/* A descriptor to poll for POLLPRI: the kernel says that tasks wait for memory, and it is time to
- * tick. Belongs to the governor; -1 = the kernel does not offer it here: ticks alone then. */
+/* A descriptor to poll for POLLPRI: the kernel says that tasks wait for memory, and it is time for
+ * ration_governor_hasten and a tick. Belongs to the governor, and goes by the limits of the first call that had one; -1 = the
+ * kernel does not offer it here, or nothing is followed: ticks alone then. */
 RATION_PUBLIC int ration_governor_pressure_descriptor(const ration_governor *governor);
+
+/* Makes the next tick look, though the interval is not over: when the descriptor was ready. At most
+ * every 10 ms. Any thread. */
+RATION_PUBLIC void ration_governor_hasten(ration_governor *governor);
 
 /* Puts other limits in force, all of them or none: on an error everything is as before. Queries
  * that run keep their own limits, budgets and intervals; the limits of root, data and groups,
@@ -68,7 +73,8 @@ RATION_PUBLIC int ration_governor_pressure_descriptor(const ration_governor *gov
  * lowered. The root's limit is that of these limits, also when the host has set another one
  * meanwhile. Groups that are not there any more take no new queries and go with their last one;
  * named again before that, they go on. In a shared governor the limits of root and data and the
- * chunk are changed for all processes, all else for this one. Any thread, one at a time goes in.
+ * chunk are changed for all processes, all else for this one; where another process follows the
+ * machine for all of them, the root's limit stays with that one. Any thread, one at a time goes in.
  * Errors: INVALID_ARGUMENT, CONFIG (out of range; or a key that needs a restart: spill_directory,
  * spill_allow_memory, registry_directory), ENVIRONMENT (nothing can be derived), NO_MEMORY. Cost:
  * allocates; the governor's lock. */
@@ -77,8 +83,10 @@ RATION_NODISCARD RATION_PUBLIC ration_status ration_governor_reload(ration_gover
                                                                     ration_error *error);
 
 /* A thread that ticks a governor, polls its pressure descriptor and watches its memory.yaml. The
- * only thread the library ever starts, and only here; it takes no signals and 256 KiB of stack. The
- * child of a fork does not have it: it may stop the keeper there, and start one of its own. */
+ * only thread the library ever starts, and only here; it takes no signals and 256 KiB of stack (as
+ * much as usual, where the host keeps more than that per thread). What the host gives is called on
+ * it: `told`, `adjust`, and as in any tick spillers of queries that nobody is inside of. The child
+ * of a fork does not have it: it may stop the keeper there, and start one of its own. */
 typedef struct ration_keeper ration_keeper;
 
 /* What a keeper does. */

@@ -15,9 +15,12 @@ struct rn_ledger {
     int64_t tickets;                     /* ever */
     int64_t refusals;                    /* ever; stamps them in order */
     int64_t chunk_bytes_max;
-    int64_t pass;    /* over the queue; marks the pools it has looked at */
-    int64_t fixed;   /* 1 = the root's limit was set by hand, and follows nothing; atomic */
-    int64_t leader;  /* of a shared one: the process that follows the machine for all */
+    int64_t pass;          /* over the queue; marks the pools it has looked at */
+    int64_t fixed;         /* 1 = the root's limit was set by hand, and follows nothing; atomic */
+    int64_t leader;        /* of a shared one: the process that follows the machine for all, .. */
+    int64_t leader_number; /* .. and by which of its handles */
+    /* What the limit may become, of executor/monitor.h; atomic. 0 = it is what it is. */
+    int64_t attainable_bytes, expected_bytes, expected_until_ns;
     bool membarrier; /* fixed at open */
     bool shelves;    /* slots that are opened have shelves */
     bool unordered;  /* a recall found no barrier: slots may be closed while the lock is free */

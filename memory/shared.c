@@ -43,6 +43,8 @@
 #define PLACES_MAX ((int64_t)1 << 20) /* of each kind */
 #define JOIN_NS ((int64_t)10 * 1000 * 1000 * 1000)
 
+static int64_t handles; /* of this process, ever; atomic */
+
 static const char remove_hint[] = "remove the file when no process uses it";
 
 /* --------------------------------------------------------------------------------------- layout */
@@ -293,6 +295,7 @@ static ration_status map_region(int descriptor, int64_t bytes, rn_share **out_sh
         return rn_error_set(error, RATION_NO_MEMORY, "", "cannot map the shared ledger");
     }
     rn_share_own_of(&share->ledger)->process = process;
+    rn_share_own_of(&share->ledger)->number = rn_fetch_add(&handles, 1) + 1;
     *out_share = share;
     return RATION_OK;
 }
@@ -435,10 +438,12 @@ bool rn_ledger_leads(rn_ledger *ledger)
     for (int64_t i = 0; i < share->sizes.processes; i++) {
         there |= ledger->leader != 0 && rn_load(&share->holders[i]) == ledger->leader;
     }
+    const rn_share_own *own = rn_share_own_of(ledger);
     if (!there) {
-        ledger->leader = rn_share_own_of(ledger)->process;
+        ledger->leader = own->process;
+        ledger->leader_number = own->number;
     }
-    bool leads = ledger->leader == rn_share_own_of(ledger)->process;
+    bool leads = ledger->leader == own->process && ledger->leader_number == own->number;
     rn_ledger_unlock(ledger);
     return leads;
 }
@@ -449,6 +454,9 @@ void rn_ledger_leave(rn_ledger *ledger)
     int64_t process = rn_share_own_of(ledger)->process;
     int64_t joined = 0, mine = -1;
     rn_ledger_lock(ledger);
+    if (ledger->leader == process && ledger->leader_number == rn_share_own_of(ledger)->number) {
+        ledger->leader = 0;
+    }
     for (int64_t i = 0; i < share->sizes.processes; i++) {
         bool own = rn_load(&share->holders[i]) == process;
         joined += own;

@@ -86,6 +86,7 @@ typedef struct rn_share {
 typedef struct rn_share_own {
     rn_blocks *blocks;
     int64_t process; /* this one; as in the table of holders */
+    int64_t number;  /* of its handles, from 1 */
 } rn_share_own;
 
 static inline rn_share *rn_share_of(const rn_ledger *ledger)

@@ -23,7 +23,10 @@
 #include "base/hash.h"
 
 /* Inode of the namespace that the kernel makes first: CGROUP_NS_INIT_INO of linux/nsfs.h. */
-#define FIRST_NAMESPACE 0xEFFFFFFBU
+#define FIRST_NAMESPACE 0xEFFFFFFB
+
+/* What rn_groups_membership answers for a kernel without control groups. */
+#define NO_GROUPS 1
 
 /* A hierarchy with a memory controller, or of version 2, as this process sees it. */
 struct hierarchy {
@@ -135,32 +138,37 @@ static void take_mount(struct hierarchy *hierarchy, char *line)
     hierarchy->mounted = true;
 }
 
-static void scan_file(rn_survey *survey, int slot, const char *folder, const char *name,
-                      struct hierarchy *hierarchy,
+/* False: not read to its end. That may happen in the middle: ENOMEM in a group that is full. */
+static bool scan_file(rn_survey *survey, const char *name, struct hierarchy *hierarchy,
                       void (*take)(struct hierarchy *hierarchy, char *line))
 {
     rn_lines lines;
-    int code = rn_lines_open(&lines, &survey->place, slot, folder, name);
-    if (code != 0) {
-        rn_survey_note(survey, folder, name, strerror(code));
-    }
+    int code = rn_lines_open(&lines, &survey->place, RN_LINES_ONCE, "/proc/self", name);
+    errno = 0;
     for (char *line = NULL; code == 0 && (line = rn_lines_next(&lines)) != NULL;) {
         take(hierarchy, line);
     }
+    code = code == 0 ? errno : code;
     rn_lines_close(&lines);
+    if (code != 0) {
+        rn_survey_guess(survey, "/proc/self", name, strerror(code));
+        survey->torn = true;
+    }
+    return code == 0;
 }
 
 uint64_t rn_groups_membership(const rn_lines_place *place)
 {
     rn_lines lines;
-    uint64_t hash = 0;
-    if (rn_lines_open(&lines, place, RN_SLOT_MEMBERSHIP, "/proc/self", "/cgroup") == 0) {
-        for (char *line = NULL; (line = rn_lines_next(&lines)) != NULL;) {
-            hash = rn_hash_bytes(hash ^ RN_HASH_SEED, line, strlen(line));
-        }
+    uint64_t hash = RN_HASH_SEED;
+    int code = rn_lines_open(&lines, place, RN_SLOT_MEMBERSHIP, "/proc/self", "/cgroup");
+    errno = 0;
+    for (char *line = NULL; code == 0 && (line = rn_lines_next(&lines)) != NULL;) {
+        hash = rn_hash_bytes(hash, line, strlen(line));
     }
+    code = code == 0 ? errno : code;
     rn_lines_close(&lines);
-    return hash;
+    return code == 0 ? hash | 2 : code == ENOENT ? NO_GROUPS : 0;
 }
 
 /* A walk from the own group up. */
@@ -187,6 +195,21 @@ static void put_group(const struct walk *walk, const char *root, const char *bel
     }
 }
 
+/* "cgroup v2 /pod/app"; of one that is too long, the last groups: names tell sources apart. */
+static void put_name(rn_probe_source *what, const char *kind, const char *base, const char *below)
+{
+    rn_text text = rn_text_over(what->name, sizeof(what->name));
+    rn_text_format(&text, "%s %s%s", kind, base, below);
+    if (text.length < text.capacity) {
+        return;
+    }
+    size_t rest = sizeof(what->name) - strlen(kind) - sizeof(" ..");
+    const char *at = strlen(below) > rest ? below + strlen(below) - rest : below;
+    const char *border = strchr(at, '/');
+    text.length = 0;
+    rn_text_format(&text, "%s ..%s", kind, border != NULL ? border : at);
+}
+
 static void add_group(struct walk *walk)
 {
     const struct hierarchy *hierarchy = walk->hierarchy;
@@ -196,8 +219,7 @@ static void add_group(struct walk *walk)
                             .how = second ? RN_SOURCE_GROUP_V2 : RN_SOURCE_GROUP_V1};
     rn_source_values values;
     const char *base = strcmp(hierarchy->root, "/") == 0 && below[0] != '\0' ? "" : hierarchy->root;
-    rn_text name = rn_text_over(what.name, sizeof(what.name));
-    rn_text_format(&name, "cgroup v%d %s%s", hierarchy->version, base, below);
+    put_name(&what, second ? "cgroup v2" : "cgroup v1", base, below);
     if (walk->shown) {
         put_group(walk, hierarchy->root, below, what.group);
     } else { /* nobody knows how it is related to others */
@@ -214,8 +236,7 @@ static void add_above(struct walk *walk)
 {
     rn_probe_source what = {.kind = RN_PROBE_GROUP, .how = RN_SOURCE_ABOVE_V1};
     rn_source_values values;
-    rn_text name = rn_text_over(what.name, sizeof(what.name));
-    rn_text_format(&name, "cgroup v1 above %s", walk->hierarchy->root);
+    put_name(&what, "cgroup v1 above", walk->hierarchy->root, "");
     put_group(walk, "/", "", what.group);
     rn_text file = rn_text_over(what.file, sizeof(what.file));
     rn_text_format(&file, "%s/memory.stat", walk->folder);
@@ -261,7 +282,7 @@ static void walk_groups(rn_survey *survey, const struct hierarchy *hierarchy, co
     rn_text text = rn_text_over(walk.folder, sizeof(walk.folder));
     rn_text_format(&text, "%s%s", hierarchy->point, strcmp(below, "/") == 0 ? "" : below);
     if (text.length >= sizeof(walk.folder)) {
-        rn_survey_note(survey, hierarchy->group, "", strerror(ENAMETOOLONG));
+        rn_survey_guess(survey, hierarchy->group, "", strerror(ENAMETOOLONG));
         return;
     }
     walk.top = strlen(hierarchy->point);
@@ -286,24 +307,31 @@ static void walk_groups(rn_survey *survey, const struct hierarchy *hierarchy, co
 void rn_groups_read(rn_survey *survey)
 {
     char link[64], space[24] = "";
-    unsigned number = 0;
+    if (rn_groups_membership(&survey->place) == NO_GROUPS) {
+        rn_survey_note(survey, "/proc/self", "/cgroup", "there are no control groups");
+        return;
+    }
+    int64_t number;
     rn_lines_link(survey->place.sysroot, "/proc/self/ns/cgroup", link, sizeof(link));
-    if (sscanf(link, "cgroup:[%u]", &number) == 1 && number != FIRST_NAMESPACE) {
-        snprintf(space, sizeof(space), ":%u", number);
+    const char *digits = strncmp(link, "cgroup:[", 8) == 0 ? link + 8 : "";
+    if (rn_parse_int64(digits, strspn(digits, "0123456789"), &number) &&
+        number != FIRST_NAMESPACE) {
+        snprintf(space, sizeof(space), ":%lld", (long long)number);
     }
     bool first = false; /* the memory controller is in a hierarchy of version 1 */
     for (int version = 1; version <= 2; version++) {
         struct hierarchy hierarchy = {.version = version};
-        scan_file(survey, RN_LINES_ONCE, "/proc/self", "/cgroup", &hierarchy, take_membership);
-        if (!hierarchy.member) {
+        if (!scan_file(survey, "/cgroup", &hierarchy, take_membership)) {
+            return;
+        }
+        if (!hierarchy.member || !scan_file(survey, "/mountinfo", &hierarchy, take_mount)) {
             continue;
         }
-        scan_file(survey, RN_LINES_ONCE, "/proc/self", "/mountinfo", &hierarchy, take_mount);
         bool owner = version == 1 || !first;
         first = first || version == 1;
         if (hierarchy.mounted) {
             walk_groups(survey, &hierarchy, space, owner);
-        } else if (owner && strcmp(hierarchy.group, "/") != 0) {
+        } else if (owner && (space[0] != '\0' || strcmp(hierarchy.group, "/") != 0)) {
             rn_survey_note(survey, hierarchy.group, "", "this control group is not mounted");
         }
     }

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
+
 #define FILE_BYTES_MAX (4 * 1024 * 1024)
 
 static int put_path(char full[PATH_MAX], const char *sysroot, const char *folder, const char *name)
@@ -34,6 +36,19 @@ static int look_whether_gone(const rn_lines_place *place, int descriptor)
     bool there =
         place->sysroot[0] == '\0' || (fstat(descriptor, &status) == 0 && status.st_nlink > 0);
     return there ? 0 : ENOENT;
+}
+
+static uint64_t identify(int descriptor)
+{
+    struct stat status;
+    return fstat(descriptor, &status) == 0
+               ? rn_hash_word((uint64_t)status.st_dev, (uint64_t)status.st_ino) | 1
+               : 0;
+}
+
+bool rn_lines_is_kept(int kept, uint64_t identity)
+{
+    return kept > 0 && identify(kept - 1) == identity;
 }
 
 int rn_lines_open(rn_lines *lines, const rn_lines_place *place, int slot, const char *folder,
@@ -62,6 +77,7 @@ int rn_lines_open(rn_lines *lines, const rn_lines_place *place, int slot, const 
     }
     if (kept != NULL) {
         *kept = lines->descriptor + 1;
+        place->identities[slot] = identify(lines->descriptor);
     }
     return 0;
 }

@@ -10,11 +10,13 @@
 #define RN_LINE_BYTES 8192
 #define RN_LINES_ONCE (-1)
 
-/* Where files are, and which of them stay open: `kept[slot]` is a descriptor + 1, 0 = none yet.
- * `kept` NULL or slot RN_LINES_ONCE: opened and closed each time. */
+/* Where files are, and which of them stay open: `kept[slot]` is a descriptor + 1, 0 = none yet, and
+ * `identities[slot]` says of which file. `kept` NULL or slot RN_LINES_ONCE: opened and closed each
+ * time. */
 typedef struct rn_lines_place {
     const char *sysroot;
     int *kept;
+    uint64_t *identities;
 } rn_lines_place;
 
 typedef struct rn_lines {
@@ -34,6 +36,9 @@ int rn_lines_open(rn_lines *lines, const rn_lines_place *place, int slot, const 
  * error with errno. A NUL byte in the file is a \001 here. */
 char *rn_lines_next(rn_lines *lines);
 void rn_lines_close(rn_lines *lines);
+
+/* Is the descriptor still that of the file that was opened? */
+bool rn_lines_is_kept(int kept, uint64_t identity);
 
 /* The first line of a file, cut to what `text` holds; 0 or an errno (ENODATA: it is empty, or the
  * line is too long). */

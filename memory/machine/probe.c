@@ -34,11 +34,18 @@ void rn_survey_note(rn_survey *survey, const char *folder, const char *name, con
                    what);
 }
 
+void rn_survey_guess(rn_survey *survey, const char *folder, const char *name, const char *what)
+{
+    rn_survey_note(survey, folder, name, what);
+    survey->guesses++;
+}
+
 /* When the table is full the roomiest row makes place: the binding one is never lost. */
 rn_reading rn_survey_add(rn_survey *survey, const rn_probe_source *what, const char *folder,
                          rn_source_values *out_values)
 {
     rn_probe *probe = survey->probe;
+    int guesses = survey->guesses;
     rn_reading reading =
         rn_source_read(survey, (rn_source_how)what->how, folder, RN_LINES_ONCE, out_values);
     if (reading != RN_READ) {
@@ -60,6 +67,7 @@ rn_reading rn_survey_add(rn_survey *survey, const rn_probe_source *what, const c
     }
     rn_probe_source *source = &probe->sources[at];
     *source = *what;
+    source->guessed = survey->guesses > guesses;
     source->limit_bytes = out_values->limit_bytes;
     source->used_bytes = used;
     source->headroom_bytes = headroom;
@@ -123,9 +131,9 @@ static ration_status read_meminfo(rn_survey *survey, ration_error *error)
     add_plain(survey, RN_PROBE_MACHINE, RN_SOURCE_TOTAL, "MemTotal", path);
     bool exact = entries[AVAILABLE].found;
     if (!exact) {
-        rn_survey_note(survey, path, "",
-                       entries[FREE].found ? "no MemAvailable, MemFree stands for it"
-                                           : "no MemAvailable");
+        (entries[FREE].found ? rn_survey_note : rn_survey_guess)(
+            survey, path, "",
+            entries[FREE].found ? "no MemAvailable, MemFree stands for it" : "no MemAvailable");
     }
     if (exact || entries[FREE].found) {
         survey->available_bytes = entries[exact ? AVAILABLE : FREE].value;
@@ -154,15 +162,18 @@ static ration_status read_once(rn_survey *survey, ration_error *error)
     uint64_t membership = rn_groups_membership(&survey->place);
     RN_TRY(read_meminfo(survey, error));
     rn_probe_self(survey->place.sysroot, &survey->own_bytes, &peak);
+    RN_POINT("probe.began");
     rn_groups_read(survey);
     add_plain(survey, RN_PROBE_PROCESS, RN_SOURCE_ADDRESSES, "RLIMIT_AS", "/proc/self/limits");
     add_plain(survey, RN_PROBE_PROCESS, RN_SOURCE_DATA, "RLIMIT_DATA", "/proc/self/limits");
     (void)rn_stall_read(&survey->place, RN_LINES_ONCE, "/proc/pressure", "/memory", &probe->stall);
     probe->membership = rn_groups_membership(&survey->place);
-    if (probe->membership != membership) {
-        rn_survey_note(survey, "/proc/self", "/cgroup", "changed while it was read");
+    if (probe->membership != membership || membership == 0) {
+        rn_survey_guess(survey, "/proc/self", "/cgroup",
+                        membership == 0 ? "cannot be read" : "changed while it was read");
         survey->torn = true;
     }
+    probe->guessed = survey->guesses > 0;
     rn_probe_bind(probe);
     return RATION_OK;
 }

@@ -35,6 +35,7 @@ typedef struct rn_probe_source {
     int64_t limit_bytes;              /* INT64_MAX = unlimited */
     int64_t used_bytes;     /* not counting reclaimable page cache; 0 where it makes no sense */
     int64_t headroom_bytes; /* limit - used, never negative */
+    bool guessed;           /* part of it could not be read: there may be less headroom; noted */
 } rn_probe_source;
 
 /* PSI: time that tasks waited for memory. */
@@ -59,6 +60,7 @@ typedef struct rn_probe {
     int count;
     rn_probe_source sources[RN_PROBE_SOURCES_MAX];
     char note[256];                   /* what could not be read, or "" */
+    bool guessed;                     /* a source is, or one that there may be is left out */
     char group[RN_PROBE_GROUP_BYTES]; /* the own memory control group, as text; "" = none */
     uint64_t membership;              /* hash of which groups the process is in */
     bool hidden; /* groups above the topmost one that is seen may have limits */
@@ -77,6 +79,8 @@ typedef struct rn_probe_files {
     int64_t serial;                      /* for which snapshot */
     int64_t turn;                        /* refreshes since then */
     int descriptors[RN_PROBE_FILES_MAX]; /* + 1; 0 = none */
+    uint64_t
+        identities[RN_PROBE_FILES_MAX]; /* of the files: a host may close what is not its own */
 } rn_probe_files;
 
 /* Transparent huge pages, as the machine is set. */

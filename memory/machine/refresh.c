@@ -20,7 +20,9 @@
  * 2. Whatever would have left a note in a snapshot makes a refresh false; so a snapshot whose notes
  *    are about its sources is taken anew each time.
  * 3. Descriptors belong to one snapshot (its serial) and one process: a child closes what it
- *    inherited and opens its own, since /proc/self is another there.
+ *    inherited and opens its own, since /proc/self is another there. A host that closes every
+ *    descriptor (a daemon) takes them away: numbers that are other files by now are not closed, and
+ *    not read: the first is looked at each time, the others at every eighth.
  *
  * Rejected: descriptors inside of rn_probe, which is copied; a table of the whole process, which
  * would need a lock. */
@@ -31,14 +33,26 @@
 #define SLOTS_OF_GROUP 4
 #define TURNS_OF_MEMBERSHIP 8
 
+/* A number that is another file's by now is not ours to close. */
 void rn_probe_files_close(rn_probe_files *files)
 {
     for (size_t i = 0; i < RN_COUNT(files->descriptors); i++) {
-        if (files->descriptors[i] > 0) {
+        if (rn_lines_is_kept(files->descriptors[i], files->identities[i])) {
             (void)close(files->descriptors[i] - 1);
         }
     }
     *files = (rn_probe_files){0};
+}
+
+/* All of them now and then, the first each time: who closes what is not its own closes them all. */
+static bool are_own(const rn_probe_files *files)
+{
+    bool all = files->turn % TURNS_OF_MEMBERSHIP == 0, own = true;
+    for (size_t i = 0; own && i < (all ? RN_COUNT(files->descriptors) : 1); i++) {
+        own = files->descriptors[i] == 0 ||
+              rn_lines_is_kept(files->descriptors[i], files->identities[i]);
+    }
+    return own;
 }
 
 /* False: no MemTotal or no `available` any more. */
@@ -116,13 +130,15 @@ static void take_values(rn_probe *probe, const rn_source_values *values)
 bool rn_probe_refresh(const char *sysroot, rn_probe *probe, rn_probe_files *files)
 {
     int64_t process = (int64_t)getpid();
-    if (files != NULL && (files->process != process || files->serial != probe->serial)) {
+    if (files != NULL &&
+        (files->process != process || files->serial != probe->serial || !are_own(files))) {
         rn_probe_files_close(files);
         files->process = process;
         files->serial = probe->serial;
     }
     rn_survey survey = {.place = {.sysroot = sysroot != NULL ? sysroot : "",
-                                  .kept = files != NULL ? files->descriptors : NULL},
+                                  .kept = files != NULL ? files->descriptors : NULL,
+                                  .identities = files != NULL ? files->identities : NULL},
                         .probe = probe,
                         .hot = true,
                         .smallest_bytes = INT64_MAX};

@@ -58,8 +58,8 @@ rn_reading rn_survey_number(rn_survey *survey, int slot, const char *folder, con
         return RN_READ_ABSENT;
     }
     if (!good) {
-        rn_survey_note(survey, folder, name,
-                       line == NULL && code != 0 ? strerror(code) : "not a number");
+        rn_survey_guess(survey, folder, name,
+                        line == NULL && code != 0 ? strerror(code) : "not a number");
         return RN_READ_BAD;
     }
     *out_value = value >= UNLIMITED_BYTES ? INT64_MAX : value;
@@ -97,7 +97,7 @@ static const struct dialect dialects[] = {
            "slab_reclaimable"},
 };
 
-/* `out_above`: hierarchical_memory_limit of version 1, INT64_MAX when there is none. */
+/* `out_above`: hierarchical_memory_limit of version 1; INT64_MAX = unlimited, -1 = not known. */
 static void read_use(rn_survey *survey, int version, const char *folder, int slot,
                      int64_t *out_used, int64_t *out_above)
 {
@@ -115,22 +115,18 @@ static void read_use(rn_survey *survey, int version, const char *folder, int slo
         survey->torn = true;
     }
     if (reading == RN_READ_ABSENT) {
-        rn_survey_note(survey, folder, words->use, strerror(ENOENT));
-    }
-    int64_t cache = rn_add(stat[1].value, stat[2].value);
-    if (version == 2) {
-        cache = rn_add(cache, stat[3].value);
+        rn_survey_guess(survey, folder, words->use, strerror(ENOENT));
     }
     if (code != 0 || !stat[0].found || !stat[1].found || !stat[2].found) {
         rn_survey_note(survey, folder, "/memory.stat",
                        code != 0 ? strerror(code) : "incomplete, page cache counts as use");
-        cache = 0;
     } else if (reading == RN_READ) {
+        int64_t cache = rn_add(stat[1].value, stat[2].value);
+        cache = rn_add(cache, version == 2 ? stat[3].value : 0);
         used = RN_MAX(used - RN_MIN(cache, used), RN_MIN(stat[0].value, used));
     }
     *out_used = reading == RN_READ ? used : survey->own_bytes;
-    bool limited = version == 1 && stat[3].found && stat[3].value < UNLIMITED_BYTES;
-    *out_above = limited ? stat[3].value : INT64_MAX;
+    *out_above = !stat[3].found ? -1 : stat[3].value >= UNLIMITED_BYTES ? INT64_MAX : stat[3].value;
 }
 
 static rn_reading read_group(rn_survey *survey, int version, const char *folder, int slot,
@@ -140,6 +136,7 @@ static rn_reading read_group(rn_survey *survey, int version, const char *folder,
     rn_reading reading = version == 2 ? read_limit_v2(survey, folder, slot, values)
                                       : rn_survey_number(survey, slot, folder, dialects[1].limit,
                                                          &values->limit_bytes);
+    RN_POINT("source.limited");
     if (reading == RN_READ && (values->limit_bytes != INT64_MAX || !survey->hot)) {
         read_use(survey, version, folder, slot, &values->used_bytes, &above);
     }
@@ -156,6 +153,10 @@ static rn_reading read_above(rn_survey *survey, const char *folder, int slot,
 {
     int64_t used, above;
     read_use(survey, 1, folder, slot, &used, &above);
+    if (above < 0) {
+        rn_survey_guess(survey, folder, "/memory.stat", "no hierarchical_memory_limit");
+        return RN_READ_BAD;
+    }
     if (above < survey->smallest_bytes) {
         values->limit_bytes = above;
         values->used_bytes = used;
@@ -186,8 +187,8 @@ static void read_limits(rn_survey *survey)
     code = code == 0 ? errno : code;
     rn_lines_close(&lines);
     if (code != 0 || good != RN_COUNT(names)) {
-        rn_survey_note(survey, "/proc/self", "/limits",
-                       code != 0 ? strerror(code) : "incomplete, or not a number");
+        rn_survey_guess(survey, "/proc/self", "/limits",
+                        code != 0 ? strerror(code) : "incomplete, or not a number");
     }
 }
 
@@ -207,7 +208,8 @@ static rn_reading read_process(rn_survey *survey, int which, rn_source_values *v
             survey->used[i] = entries[i].found ? entries[i].value : survey->own_bytes;
         }
         if (needed && (code != 0 || !entries[0].found || !entries[1].found)) {
-            rn_survey_note(survey, "/proc/self", "/status", "own use unknown, VmRSS stands for it");
+            rn_survey_guess(survey, "/proc/self", "/status",
+                            "own use unknown, VmRSS stands for it");
         }
     }
     if (survey->limits[which] >= UNLIMITED_BYTES && !survey->hot) {

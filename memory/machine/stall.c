@@ -79,8 +79,10 @@ bool rn_events_read(rn_survey *survey, int version, const char *folder, rn_probe
                                    .oom_kill = entries[3].value};
     } else {
         rn_lines_entry kills = {.name = "oom_kill", .unit = 1}; /* since Linux 4.13 */
-        events.known = rn_survey_number(survey, RN_LINES_ONCE, folder, "/memory.failcnt",
-                                        &events.max) == RN_READ;
+        char count[32];
+        events.known = rn_lines_first(survey->place.sysroot, folder, "/memory.failcnt", count,
+                                      sizeof(count)) == 0 &&
+                       rn_lines_number(count, 1, &events.max);
         (void)rn_lines_entries(&survey->place, RN_LINES_ONCE, folder, "/memory.oom_control", &kills,
                                1);
         events.oom_kill = kills.value;

@@ -39,6 +39,7 @@ typedef struct rn_survey {
     rn_text note;        /* everything that is not as it should be leaves something here */
     bool hot;            /* a refresh: the use of an unlimited group is not wanted */
     bool torn;           /* a group went away while it was read */
+    int guesses;         /* notes about what may be worse than shown */
     int64_t total_bytes; /* of the machine, less what hugetlbfs has */
     int64_t available_bytes, physical_bytes;
     int64_t own_bytes;          /* VmRSS */
@@ -55,9 +56,10 @@ typedef struct rn_source_values {
     bool high;                       /* the limit is that of memory.high */
 } rn_source_values;
 
-/* survey: notes (probe.c). */
+/* Notes (probe.c). A guess is a note about something that may be worse than what is shown. */
 void rn_survey_note(rn_survey *survey, const char *folder, const char *name, const char *what);
-/* A file of one number or "max". What cannot be read is noted, unless it is not there. */
+void rn_survey_guess(rn_survey *survey, const char *folder, const char *name, const char *what);
+/* A file of one number or "max". What cannot be read is a guess, unless it is not there. */
 rn_reading rn_survey_number(rn_survey *survey, int slot, const char *folder, const char *name,
                             int64_t *out_value);
 
@@ -77,7 +79,7 @@ void rn_probe_bind(rn_probe *probe);
 
 /* Groups (groups.c): adds the sources of all groups the process is in. */
 void rn_groups_read(rn_survey *survey);
-/* Hash of /proc/self/cgroup; 0 = cannot be read. */
+/* Hash of /proc/self/cgroup; 0 = cannot be read now. */
 uint64_t rn_groups_membership(const rn_lines_place *place);
 
 /* Stalls and events (stall.c). False: there is no such file, or it is garbage. */

@@ -70,8 +70,9 @@ static inline void write_machine(const machine *made)
              (long long)made->resident / 1024, (long long)made->resident / 1024,
              (long long)made->resident / 1024);
     put_file(made, "proc/self/status", text);
-    put_file(made, "proc/self/limits", "Max data size  unlimited  unlimited  bytes\n"
-                                       "Max address space  unlimited  unlimited  bytes\n");
+    put_file(made, "proc/self/limits",
+             "Max data size  unlimited  unlimited  bytes\n"
+             "Max address space  unlimited  unlimited  bytes\n");
     put_file(made, "proc/self/cgroup", made->group_limit != 0 ? "0::/app\n" : "0::/\n");
     put_file(made, "proc/self/mountinfo",
              "30 24 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n");
@@ -140,6 +141,35 @@ SUPPORT_UNUSED static void look(machine *made)
     int64_t looks = read_figures(made).looks;
     ration_governor_tick(made->governor);
     ck_assert_int_eq(read_figures(made).looks, looks + 1);
+}
+
+/* Charged and resident, as the machine sees it. */
+typedef struct holder {
+    ration_query *query;
+    ration_slot *slot;
+    int64_t bytes;
+} holder;
+
+SUPPORT_UNUSED static void hold(machine *made, holder *self, int64_t bytes)
+{
+    self->query = open_query(made->governor, NULL, &self->slot);
+    self->bytes = bytes;
+    ck_assert_int_eq(ration_slot_try_charge(self->slot, bytes), RATION_OK);
+    made->available -= bytes;
+    made->resident += bytes;
+}
+
+SUPPORT_UNUSED static void let_go(machine *made, holder *self)
+{
+    ration_slot_release(self->slot, self->bytes);
+    ration_query_close(self->query);
+    made->available += self->bytes;
+    made->resident -= self->bytes;
+}
+
+static inline int64_t eight_tenths(int64_t bytes)
+{
+    return bytes * 8 / 10;
 }
 
 SUPPORT_UNUSED static void clear_machine(machine *made)

@@ -387,41 +387,51 @@ START_TEST(test_limit__not_lowered_below_the_floor_and_raised_to_it_only_into_ro
 }
 END_TEST
 
-/* The headroom is that of now, what others have in memory that of their last turn. */
-START_TEST(test_limit__growing_neighbours_only_lower_and_leave_no_trace)
+/* `stale`: the headroom is that of now, what others have in memory that of their last turn. */
+static void grow_steadily(bool stale)
 {
     limit_machine_open(&machine, 10000 * MIB);
     for (int i = 0; i < 4; i++) {
         join(800000, 0);
     }
-    run_rounds(4);
-    for (int64_t i = 0; i < 4; i++) {
-        limit_use(&machine.members[i], 0);
-    }
-    int64_t wants[4] = {0}, share = 2000 * MIB;
-    for (int round = 0; round < 4; round++) {
+    int64_t wants[4] = {0}, share = 2000 * MIB, dip = stale ? 240 * MIB : 0;
+    for (int round = 0; round < 6; round++) {
         limit_round(&machine, wants);
     }
-    for (int round = 1; round <= 18; round++) {
+    machine.stale = stale;
+    for (int round = 1; round <= 17; round++) {
         for (int64_t i = 0; i < 4; i++) {
             wants[i] = round * 100 * MIB;
         }
         limit_round(&machine, wants);
         for (int64_t i = 0; i < 4; i++) {
-            /* At most what three others took in a round is not known yet: 0.8 x 300 / 4. */
-            ck_assert_int_ge(machine.members[i].pool_limit, share - 60 * MIB);
+            /* At most what three others took in a round is not known yet: 0.8 x 300. */
+            ck_assert_int_ge(machine.members[i].pool_limit, share - dip);
             ck_assert_int_le(machine.members[i].pool_limit, share);
+            ck_assert_int_eq(machine.members[i].granted, wants[i]);
         }
         ck_assert(limit_held(&machine, 0) <= limit_total(&machine, 0));
     }
-    limit_round(&machine, wants);
-    limit_round(&machine, wants);
+    for (int round = 0; round < 3; round++) {
+        limit_round(&machine, wants);
+    }
     for (int round = 0; round < 50; round++) {
         limit_round(&machine, wants);
         for (int64_t i = 0; i < 4; i++) {
             ck_assert_int_eq(machine.members[i].pool_limit, share);
         }
     }
+}
+
+START_TEST(test_limit__growing_neighbours_lower_nobody)
+{
+    grow_steadily(false);
+}
+END_TEST
+
+START_TEST(test_limit__growth_that_is_not_seen_only_lowers_and_leaves_no_trace)
+{
+    grow_steadily(true);
 }
 END_TEST
 
@@ -469,7 +479,8 @@ int main(void)
         test_limit__what_nobody_demands_is_everybodys,
         test_limit__demands_count_in_steps,
         test_limit__not_lowered_below_the_floor_and_raised_to_it_only_into_room,
-        test_limit__growing_neighbours_only_lower_and_leave_no_trace,
+        test_limit__growing_neighbours_lower_nobody,
+        test_limit__growth_that_is_not_seen_only_lowers_and_leaves_no_trace,
         test_limit__a_neighbour_that_stands_still_does_not_hold_back_for_ever,
     };
     return support_run("limit", tests, RN_COUNT(tests));

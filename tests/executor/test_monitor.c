@@ -1,37 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The limit follows the machine: down, up, both bounds, by hand, when something cannot be read.
- * Pressure and what it does: test_monitor_pressure.c. Worlds: monitor_world.h. */
+ * The limit follows the machine: down, up, both bounds, by hand, beside others, and what drifts.
+ * When something cannot be read: test_monitor_blind.c. Pressure and what it does:
+ * test_monitor_pressure.c. Worlds: monitor_world.h. */
 #include "tests/executor/monitor_world.h"
-
-/* Charged and resident, as the machine sees it. */
-typedef struct holder {
-    ration_query *query;
-    ration_slot *slot;
-    int64_t bytes;
-} holder;
-
-static void hold(machine *made, holder *self, int64_t bytes)
-{
-    self->query = open_query(made->governor, NULL, &self->slot);
-    self->bytes = bytes;
-    ck_assert_int_eq(ration_slot_try_charge(self->slot, bytes), RATION_OK);
-    made->available -= bytes;
-    made->resident += bytes;
-}
-
-static void let_go(machine *made, holder *self)
-{
-    ration_slot_release(self->slot, self->bytes);
-    ration_query_close(self->query);
-    made->available += self->bytes;
-    made->resident -= self->bytes;
-}
-
-static int64_t eight_tenths(int64_t bytes)
-{
-    return bytes * 8 / 10;
-}
 
 /* ------------------------------------------------------------------------------------- opening */
 
@@ -88,6 +60,47 @@ START_TEST(test_monitor__does_not_count_twice_what_is_not_resident)
         ck_assert_int_eq(limit_of(&made), 8 * GIB);
     }
     ration_query_close(query);
+    clear_machine(&made);
+}
+END_TEST
+
+/* A claim is granted and untouched; what the host takes for itself meanwhile is none of it. */
+START_TEST(test_monitor__does_not_take_memory_of_the_host_for_its_own)
+{
+    machine made;
+    set_machine(&made);
+    open_on(&made);
+    ration_slot *slot;
+    ration_query *query = open_query(made.governor, NULL, &slot);
+    ck_assert_int_eq(ration_query_claim(query, 6 * GIB, "plan"), RATION_OK);
+    made.resident += 5 * GIB;
+    made.available -= 5 * GIB;
+    look(&made);
+    ck_assert_int_eq(limit_of(&made), 4 * GIB);
+    ration_query_close(query);
+    clear_machine(&made);
+}
+END_TEST
+
+/* One that does not follow would stay with nothing. */
+START_TEST(test_monitor__does_not_open_without_room_that_will_not_come)
+{
+    machine made, beside;
+    ration_error error;
+    holder a;
+    set_machine(&made);
+    open_on(&made);
+    hold(&made, &a, 8 * GIB);
+    beside = made;
+    beside.limits.enable_system_monitor = false;
+    write_machine(&beside);
+    ck_assert_int_eq(try_open_on(&beside, &error), RATION_ENVIRONMENT);
+    ck_assert_ptr_nonnull(strstr(error.message, "others (1) leave"));
+    beside.limits.enable_system_monitor = true; /* one that does has time */
+    open_on(&beside);
+    ck_assert_int_lt(limit_of(&beside), GIB);
+    ration_governor_close(beside.governor);
+    let_go(&made, &a);
     clear_machine(&made);
 }
 END_TEST
@@ -257,71 +270,6 @@ START_TEST(test_monitor__a_limit_set_by_hand_stays)
 }
 END_TEST
 
-/* -------------------------------------------------------------------------- what cannot be read */
-
-START_TEST(test_monitor__an_unreadable_machine_raises_nothing)
-{
-    machine made;
-    set_machine(&made);
-    open_on(&made);
-    made.available = 5 * GIB;
-    look(&made);
-    made.available = 10 * GIB;
-    made.no_meminfo = true;
-    for (int i = 0; i < 30; i++) { /* three seconds */
-        look(&made);
-        ck_assert_int_eq(limit_of(&made), 4 * GIB);
-    }
-    ck_assert_str_ne(read_figures(&made).note, "");
-    made.no_meminfo = false;
-    look(&made);
-    ck_assert_int_eq(limit_of(&made), 8 * GIB);
-    ck_assert_str_eq(read_figures(&made).note, "");
-    clear_machine(&made);
-}
-END_TEST
-
-/* Nor does a source that cannot be read any more. */
-START_TEST(test_monitor__a_source_that_vanishes_raises_nothing)
-{
-    machine made;
-    set_machine(&made);
-    made.group_limit = GIB;
-    write_machine(&made);
-    open_on(&made);
-    ck_assert_int_eq(limit_of(&made), eight_tenths(GIB));
-    look(&made);
-    ck_assert_str_eq(read_figures(&made).binding, "cgroup v2 /app");
-    for (int i = 0; i < 15; i++) {
-        write_machine(&made);
-        put_file(&made, "sys/fs/cgroup/app/memory.max", "garbage\n");
-        machine_now += 100000000;
-        ration_governor_tick(made.governor);
-        ck_assert_int_eq(limit_of(&made), eight_tenths(GIB));
-    }
-    ck_assert_ptr_nonnull(strstr(read_figures(&made).note, "memory.max"));
-    made.group_limit = 2 * GIB;
-    look(&made);
-    ck_assert_int_eq(limit_of(&made), eight_tenths(2 * GIB));
-    clear_machine(&made);
-}
-END_TEST
-
-START_TEST(test_monitor__goes_on_without_a_registry)
-{
-    machine made;
-    set_machine(&made);
-    ck_assert_int_eq(rmdir(made.registry), 0);
-    open_on(&made);
-    ck_assert_int_eq(limit_of(&made), 8 * GIB);
-    made.available = 5 * GIB;
-    look(&made);
-    ck_assert_int_eq(limit_of(&made), 4 * GIB);
-    ck_assert_str_ne(read_figures(&made).note, "");
-    clear_machine(&made);
-}
-END_TEST
-
 /* --------------------------------------------------------------------------------------- others */
 
 /* An idle governor leaves its part to a busy one, and gets it back when it is pressed. */
@@ -331,7 +279,7 @@ START_TEST(test_monitor__divides_by_demand)
     set_machine(&made);
     open_on(&made);
     beside = made;
-    open_on(&beside); /* in the same process, over the same folder */
+    open_on(&beside);              /* in the same process, over the same folder */
     for (int i = 0; i < 40; i++) { /* both as if pressed at first */
         write_machine(&made);
         machine_now += 100000000;
@@ -406,6 +354,30 @@ START_TEST(test_monitor__takes_drift_off_a_given_limit)
         look(&made);
     }
     ck_assert_int_eq(limit_of(&made), 4 * GIB);
+    clear_machine(&made);
+}
+END_TEST
+
+/* Also off another limit, from the first moment on. */
+START_TEST(test_monitor__takes_a_quarter_of_new_limits_at_most)
+{
+    machine made;
+    set_machine(&made);
+    made.limits.limit_bytes = 6 * GIB;
+    open_on(&made);
+    look(&made);
+    made.resident += GIB;
+    for (int i = 0; i < 5; i++) {
+        look(&made);
+    }
+    ck_assert_int_eq(limit_of(&made), 5 * GIB);
+    made.limits.limit_bytes = 2 * GIB;
+    ration_error error;
+    support_ok(rn_monitor_relimit(made.governor, &made.limits, &error), &error);
+    ck_assert_int_eq(limit_of(&made), 3 * GIB / 2);
+    ck_assert_int_eq(rn_monitor_expected(made.governor), 5 * GIB); /* for who runs, for a while */
+    look(&made);
+    ck_assert_int_eq(limit_of(&made), 3 * GIB / 2);
     clear_machine(&made);
 }
 END_TEST
@@ -526,20 +498,33 @@ START_TEST(test_monitor__a_child_does_not_follow)
     set_machine(&made);
     open_on(&made);
     made.available = 5 * GIB;
+    made.resident += GIB;
     write_machine(&made);
     machine_now += 100000000;
+    pthread_mutex_lock(&made.governor->monitor->lock); /* as if by another thread */
     pid_t child = fork();
     if (child == 0) {
         ration_governor_tick(made.governor);
         bool same = limit_of(&made) == 8 * GIB && read_figures(&made).looks == 0;
+        same &= rn_monitor_relimit(made.governor, &made.limits, NULL) == RATION_OK;
+        same &= limit_of(&made) == 4 * GIB; /* once */
+        /* What it has inherited is no memory of its own. */
+        made.limits.limit_bytes = GIB;
+        machine own = made;
+        open_on(&own);
+        look(&own);
+        same &= read_figures(&own).resident_bytes == 0;
+        ration_governor_close(own.governor);
         ration_governor_close(made.governor);
         _exit(same ? 0 : 1);
     }
+    pthread_mutex_unlock(&made.governor->monitor->lock);
     int status = 1;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
     look(&made);
     ck_assert_int_eq(limit_of(&made), 4 * GIB);
+    ck_assert_int_eq(read_figures(&made).resident_bytes, GIB);
     ck_assert_str_eq(read_figures(&made).note, ""); /* its place is still its own */
     clear_machine(&made);
 }
@@ -550,6 +535,9 @@ int main(void)
     const TTest *const tests[] = {test_monitor__derives_a_share_of_what_is_free,
                                   test_monitor__counts_what_its_queries_hold,
                                   test_monitor__does_not_count_twice_what_is_not_resident,
+                                  test_monitor__does_not_take_memory_of_the_host_for_its_own,
+                                  test_monitor__does_not_open_without_room_that_will_not_come,
+                                  test_monitor__takes_a_quarter_of_new_limits_at_most,
                                   test_monitor__needs_more_than_the_floor_to_open,
                                   test_monitor__off_with_a_given_limit_looks_at_nothing,
                                   test_monitor__off_and_derived_looks_once,
@@ -558,9 +546,6 @@ int main(void)
                                   test_monitor__only_lowers_a_given_limit,
                                   test_monitor__looks_when_it_is_time,
                                   test_monitor__a_limit_set_by_hand_stays,
-                                  test_monitor__an_unreadable_machine_raises_nothing,
-                                  test_monitor__a_source_that_vanishes_raises_nothing,
-                                  test_monitor__goes_on_without_a_registry,
                                   test_monitor__divides_by_demand,
                                   test_monitor__takes_drift_off_a_given_limit,
                                   test_monitor__takes_no_drift_off_a_part_of_what_is_free,

@@ -6,30 +6,20 @@
 #include "storage/spill_file.h"
 #include "tests/executor/monitor_world.h"
 
-typedef struct holder {
-    ration_query *query;
-    rn_slot *slot;
-} holder;
-
 /* Holds `bytes` that are resident, and could write `spillable` of them. */
-static holder hold(machine *made, int64_t bytes, int64_t spillable)
+static holder hold_spillable(machine *made, int64_t bytes, int64_t spillable)
 {
     holder self;
-    ration_slot *slot;
-    self.query = open_query(made->governor, NULL, &slot);
-    self.slot = rn_slot_of(slot);
-    ck_assert_int_eq(ration_slot_try_charge(slot, bytes), RATION_OK);
-    rn_ask_can_spill(self.slot, spillable);
-    made->available -= bytes;
-    made->resident += bytes;
+    hold(made, &self, bytes);
+    rn_ask_can_spill(rn_slot_of(self.slot), spillable);
     return self;
 }
 
 /* Writes `bytes` out, and says so. */
 static void give(machine *made, const holder *self, int64_t bytes)
 {
-    ration_slot_release(&self->slot->hot, bytes);
-    rn_ask_can_spill(self->slot, rn_load(&self->query->spillable_bytes) - bytes);
+    ration_slot_release(self->slot, bytes);
+    rn_ask_can_spill(rn_slot_of(self->slot), rn_load(&self->query->spillable_bytes) - bytes);
     rn_ask_gave(self->query);
     made->available += bytes;
     made->resident -= bytes;
@@ -37,7 +27,7 @@ static void give(machine *made, const holder *self, int64_t bytes)
 
 static rn_answer ask(const holder *self, int64_t bytes)
 {
-    return rn_ask(self->slot, bytes, "site").answer;
+    return rn_ask(rn_slot_of(self->slot), bytes, "site").answer;
 }
 
 static bool is_asked(const holder *self)
@@ -64,7 +54,7 @@ START_TEST(test_monitor_pressure__levels_and_time)
     set_machine(&made);
     open_on(&made);
     ck_assert_int_eq(ration_governor_set_limit(made.governor, 9 * GIB), RATION_OK);
-    holder a = hold(&made, 6 * GIB, 0);
+    holder a = hold_spillable(&made, 6 * GIB, 0);
     look(&made);
     ck_assert_int_eq(level(&made), RATION_PRESSURE_NORMAL);
     leave(&made, 9); /* elevated below 10% of it, critical below 5% */
@@ -97,7 +87,7 @@ START_TEST(test_monitor_pressure__guards_settle_more_often)
     made.limits.check_bytes = MIB;
     open_on(&made);
     ck_assert_int_eq(ration_governor_set_limit(made.governor, 9 * GIB), RATION_OK);
-    holder a = hold(&made, 6 * GIB, 0);
+    holder a = hold_spillable(&made, 6 * GIB, 0);
     const struct {
         int64_t hundredths, rows;
     } steps[] = {{40, 1600}, {9, 400}, {4, 100}};
@@ -105,7 +95,7 @@ START_TEST(test_monitor_pressure__guards_settle_more_often)
         leave(&made, steps[i].hundredths);
         look(&made);
         ration_guard guard;
-        ration_guard_begin(&guard, &a.slot->hot, "rows");
+        ration_guard_begin(&guard, a.slot, "rows");
         ck_assert_int_eq(guard.rows_interval, steps[i].rows);
         ck_assert_int_eq(ration_guard_settle(&guard), RATION_OK);
         ck_assert_int_eq(guard.rows_interval, steps[i].rows);
@@ -125,7 +115,7 @@ START_TEST(test_monitor_pressure__takes_credit_and_pages_home)
     made.limits.retain_ms = 1000000;
     open_on(&made);
     ck_assert_int_eq(ration_governor_set_limit(made.governor, 9 * GIB), RATION_OK);
-    holder a = hold(&made, 6 * GIB, 0);
+    holder a = hold_spillable(&made, 6 * GIB, 0);
     ration_slot *slot;
     ration_query *query = open_query(made.governor, NULL, &slot);
     ration_context *context;
@@ -136,7 +126,7 @@ START_TEST(test_monitor_pressure__takes_credit_and_pages_home)
     }
     ration_context_delete(context);
     ration_query_close(query);
-    ck_assert_int_eq(ration_slot_try_charge(&a.slot->hot, 1), RATION_OK);
+    ck_assert_int_eq(ration_slot_try_charge(a.slot, 1), RATION_OK);
     look(&made);
     ration_pool_figures root;
     ration_pool_read(ration_governor_root(made.governor), &root);
@@ -160,7 +150,8 @@ START_TEST(test_monitor_pressure__asks_to_give_when_it_is_critical)
     set_machine(&made);
     open_on(&made);
     ck_assert_int_eq(ration_governor_set_limit(made.governor, 9 * GIB), RATION_OK);
-    holder a = hold(&made, 6 * GIB, 6 * GIB), b = hold(&made, 10 * MIB, 10 * MIB);
+    holder a = hold_spillable(&made, 6 * GIB, 6 * GIB),
+           b = hold_spillable(&made, 10 * MIB, 10 * MIB);
     leave(&made, 9);
     look(&made);
     ck_assert(!is_asked(&a) && !is_asked(&b));
@@ -252,10 +243,8 @@ static ration_answer claim(const holder *self, int64_t bytes)
 
 static holder enter(machine *made)
 {
-    holder self;
-    ration_slot *slot;
-    self.query = open_query(made->governor, NULL, &slot);
-    self.slot = rn_slot_of(slot);
+    holder self = {.bytes = 0};
+    self.query = open_query(made->governor, NULL, &self.slot);
     return self;
 }
 
@@ -271,7 +260,7 @@ START_TEST(test_monitor_pressure__new_claims_wait_while_it_is_critical)
     set_machine(&made);
     open_on(&made);
     ck_assert_int_eq(ration_governor_set_limit(made.governor, 9 * GIB), RATION_OK);
-    holder a = hold(&made, 6 * GIB, 0), b = enter(&made), c = enter(&made);
+    holder a = hold_spillable(&made, 6 * GIB, 0), b = enter(&made), c = enter(&made);
     ck_assert_int_eq(claim(&a, 7 * GIB), RATION_GRANTED);
     leave(&made, 4);
     look(&made);
@@ -300,7 +289,7 @@ START_TEST(test_monitor_pressure__one_is_let_in_when_nobody_runs)
     set_machine(&made);
     open_on(&made);
     ck_assert_int_eq(ration_governor_set_limit(made.governor, 9 * GIB), RATION_OK);
-    holder graph = hold(&made, 6 * GIB, 0); /* has claimed nothing */
+    holder graph = hold_spillable(&made, 6 * GIB, 0); /* has claimed nothing */
     leave(&made, 4);
     look(&made);
     holder a = enter(&made), b = enter(&made), c = enter(&made);
@@ -320,6 +309,28 @@ START_TEST(test_monitor_pressure__one_is_let_in_when_nobody_runs)
 }
 END_TEST
 
+/* Nobody would end it. */
+START_TEST(test_monitor_pressure__a_pause_ends_when_nobody_looks)
+{
+    machine made;
+    set_machine(&made);
+    open_on(&made);
+    ck_assert_int_eq(ration_governor_set_limit(made.governor, 9 * GIB), RATION_OK);
+    holder a = hold_spillable(&made, 6 * GIB, 0), b = enter(&made);
+    ck_assert_int_eq(claim(&a, 7 * GIB), RATION_GRANTED);
+    leave(&made, 4);
+    look(&made);
+    ck_assert_int_eq(claim(&b, MIB), RATION_WAIT);
+    machine_now += 999999999;
+    ck_assert_int_eq(claim(&b, MIB), RATION_WAIT);
+    machine_now += 1;
+    ck_assert_int_eq(claim(&b, MIB), RATION_GRANTED);
+    ration_query_close(a.query);
+    ration_query_close(b.query);
+    clear_machine(&made);
+}
+END_TEST
+
 START_TEST(test_monitor_pressure__says_why_it_has_waited_too_long)
 {
     machine made;
@@ -328,7 +339,7 @@ START_TEST(test_monitor_pressure__says_why_it_has_waited_too_long)
     made.limits.admission_queue_max = 1;
     open_on(&made);
     ck_assert_int_eq(ration_governor_set_limit(made.governor, 9 * GIB), RATION_OK);
-    holder a = hold(&made, 6 * GIB, 0), b = enter(&made), c = enter(&made);
+    holder a = hold_spillable(&made, 6 * GIB, 0), b = enter(&made), c = enter(&made);
     ck_assert_int_eq(claim(&a, 7 * GIB), RATION_GRANTED);
     leave(&made, 4);
     look(&made);
@@ -416,7 +427,7 @@ START_TEST(test_monitor_pressure__who_can_spill_gives_after_a_cut)
 {
     machine made;
     set_cut(&made);
-    holder a = hold(&made, 600 * MIB, 600 * MIB), b = enter(&made);
+    holder a = hold_spillable(&made, 600 * MIB, 600 * MIB), b = enter(&made);
     cut(&made);
     ck_assert(is_asked(&a));
     ck_assert_int_eq(ask(&b, 10 * MIB), RN_ASK_WAIT);
@@ -434,20 +445,20 @@ START_TEST(test_monitor_pressure__nobody_is_refused_for_a_cut)
 {
     machine made;
     set_cut(&made);
-    holder a = hold(&made, 590 * MIB, 0), b = hold(&made, 10 * MIB, 0);
+    holder a = hold_spillable(&made, 590 * MIB, 0), b = hold_spillable(&made, 10 * MIB, 0);
     cut(&made);
     ck_assert_int_eq(ask(&b, 50 * MIB), RN_ASK_WAIT);
-    ck_assert_int_eq(rn_ticket_read(b.slot), RN_TICKET_RESTING);
+    ck_assert_int_eq(rn_ticket_read(rn_slot_of(b.slot)), RN_TICKET_RESTING);
     ck_assert_int_eq(ask(&a, 50 * MIB), RN_ASK_WAIT);
     ck_assert_int_eq(ration_query_status(a.query), RATION_OK);
     look(&made);
-    ck_assert_int_ne(rn_ticket_read(b.slot), RN_TICKET_RESTING); /* woken to look */
+    ck_assert_int_ne(rn_ticket_read(rn_slot_of(b.slot)), RN_TICKET_RESTING); /* woken to look */
     ck_assert_int_eq(ask(&b, 50 * MIB), RN_ASK_WAIT);
     ck_assert_int_eq(ask(&b, 500 * MIB), RN_ASK_REFUSED); /* would not have fitted */
     ck_assert_int_eq(ask(&b, 50 * MIB), RN_ASK_WAIT);
     made.group_limit = GIB;
     look(&made);
-    ck_assert_int_ne(rn_ticket_read(b.slot), RN_TICKET_RESTING);
+    ck_assert_int_ne(rn_ticket_read(rn_slot_of(b.slot)), RN_TICKET_RESTING);
     ck_assert_int_eq(ask(&b, 50 * MIB), RN_ASK_GRANTED);
     ck_assert_int_eq(ask(&a, 50 * MIB), RN_ASK_GRANTED);
     ration_query_close(a.query);
@@ -461,7 +472,7 @@ START_TEST(test_monitor_pressure__a_cut_is_for_good_after_a_while)
 {
     machine made;
     set_cut(&made);
-    holder a = hold(&made, 590 * MIB, 0), b = hold(&made, 10 * MIB, 0);
+    holder a = hold_spillable(&made, 590 * MIB, 0), b = hold_spillable(&made, 10 * MIB, 0);
     cut(&made);
     for (int i = 0; i < 101; i++) {
         look(&made);
@@ -476,6 +487,53 @@ START_TEST(test_monitor_pressure__a_cut_is_for_good_after_a_while)
 }
 END_TEST
 
+static void count(void *argument)
+{
+    *(int *)argument += 1;
+}
+
+/* Hosts that do not sleep go by the call alone, also when the while is over. */
+START_TEST(test_monitor_pressure__who_rests_is_called_when_it_ends)
+{
+    machine made;
+    set_cut(&made);
+    holder a = hold_spillable(&made, 590 * MIB, 0), b = hold_spillable(&made, 10 * MIB, 0);
+    int calls = 0;
+    ration_slot_on_wake(b.slot, count, &calls);
+    cut(&made);
+    ration_reply reply = ration_slot_settle(b.slot, 50 * MIB, "site");
+    for (int i = 0; i < 110; i++) {
+        int before = calls;
+        ck_assert_int_eq(reply.answer, RATION_WAIT);
+        look(&made);
+        if (calls != before) {
+            reply = ration_slot_settle(b.slot, 50 * MIB, "site");
+        }
+    }
+    ck_assert_int_eq(ration_query_status(a.query), RATION_VICTIM); /* it has been decided */
+    ration_query_close(a.query);
+    ration_query_close(b.query);
+    clear_machine(&made);
+}
+END_TEST
+
+START_TEST(test_monitor_pressure__who_rests_is_called_for_other_limits)
+{
+    machine made;
+    set_cut(&made);
+    holder a = hold_spillable(&made, 600 * MIB, 0);
+    int calls = 0;
+    ration_slot_on_wake(a.slot, count, &calls);
+    cut(&made);
+    ck_assert_int_eq(ration_slot_settle(a.slot, 50 * MIB, "site").answer, RATION_WAIT);
+    ck_assert_int_eq(ration_governor_set_limit(made.governor, 601 * MIB), RATION_OK);
+    ck_assert_int_eq(calls, 1);
+    ck_assert_int_eq(ration_slot_settle(a.slot, 50 * MIB, "site").answer, RATION_REFUSED);
+    ration_query_close(a.query);
+    clear_machine(&made);
+}
+END_TEST
+
 /* One that sleeps for it is told when its time is over, and what it asked for. */
 START_TEST(test_monitor_pressure__resting_has_an_end)
 {
@@ -485,10 +543,10 @@ START_TEST(test_monitor_pressure__resting_has_an_end)
     made.limits.query_wait_ms_max = 20;
     write_machine(&made);
     open_on(&made);
-    holder a = hold(&made, 600 * MIB, 0);
-    a.slot->patient = true;
+    holder a = hold_spillable(&made, 600 * MIB, 0);
+    rn_slot_of(a.slot)->patient = true;
     cut(&made);
-    ck_assert_int_eq(ration_slot_obtain(&a.slot->hot, 50 * MIB, "site"), RATION_QUEUE_TIMEOUT);
+    ck_assert_int_eq(ration_slot_obtain(a.slot, 50 * MIB, "site"), RATION_QUEUE_TIMEOUT);
     ration_refusal refusal;
     ck_assert(ration_query_refusal(a.query, &refusal));
     ck_assert_int_eq(refusal.status, RATION_QUEUE_TIMEOUT);
@@ -502,23 +560,25 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        test_monitor_pressure__levels_and_time,
-        test_monitor_pressure__guards_settle_more_often,
-        test_monitor_pressure__takes_credit_and_pages_home,
-        test_monitor_pressure__asks_to_give_when_it_is_critical,
-        test_monitor_pressure__stalls_without_a_kernel_that_counts_them,
-        test_monitor_pressure__goes_by_stalls,
-        test_monitor_pressure__the_descriptor_stays_one,
-        test_monitor_pressure__writes_behind_where_a_group_binds,
-        test_monitor_pressure__new_claims_wait_while_it_is_critical,
-        test_monitor_pressure__one_is_let_in_when_nobody_runs,
-        test_monitor_pressure__says_why_it_has_waited_too_long,
-        test_monitor_pressure__a_claim_waits_for_what_may_come,
-        test_monitor_pressure__own_limits_are_for_good,
-        test_monitor_pressure__who_can_spill_gives_after_a_cut,
-        test_monitor_pressure__nobody_is_refused_for_a_cut,
-        test_monitor_pressure__a_cut_is_for_good_after_a_while,
-        test_monitor_pressure__resting_has_an_end};
+    const TTest *const tests[] = {test_monitor_pressure__levels_and_time,
+                                  test_monitor_pressure__guards_settle_more_often,
+                                  test_monitor_pressure__takes_credit_and_pages_home,
+                                  test_monitor_pressure__asks_to_give_when_it_is_critical,
+                                  test_monitor_pressure__stalls_without_a_kernel_that_counts_them,
+                                  test_monitor_pressure__goes_by_stalls,
+                                  test_monitor_pressure__the_descriptor_stays_one,
+                                  test_monitor_pressure__writes_behind_where_a_group_binds,
+                                  test_monitor_pressure__new_claims_wait_while_it_is_critical,
+                                  test_monitor_pressure__one_is_let_in_when_nobody_runs,
+                                  test_monitor_pressure__a_pause_ends_when_nobody_looks,
+                                  test_monitor_pressure__says_why_it_has_waited_too_long,
+                                  test_monitor_pressure__a_claim_waits_for_what_may_come,
+                                  test_monitor_pressure__own_limits_are_for_good,
+                                  test_monitor_pressure__who_can_spill_gives_after_a_cut,
+                                  test_monitor_pressure__nobody_is_refused_for_a_cut,
+                                  test_monitor_pressure__a_cut_is_for_good_after_a_while,
+                                  test_monitor_pressure__who_rests_is_called_when_it_ends,
+                                  test_monitor_pressure__who_rests_is_called_for_other_limits,
+                                  test_monitor_pressure__resting_has_an_end};
     return support_run("monitor_pressure", tests, RN_COUNT(tests));
 }

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "executor/monitor_look.h"
+#include "memory/pool.h"
 #include "tests/executor/governor_world.h"
 
 typedef struct stage {
@@ -107,6 +108,7 @@ START_TEST(test_monitor_shared__one_process_leads)
     ck_assert_int_eq(list(&made, &entry), 1);
     ck_assert_int_eq(entry.process, made.first);
     ck_assert_int_eq(entry.limit_bytes, rn_pool_limit(made.governor->root));
+    ck_assert_int_gt(rn_load(&made.governor->ledger->attainable_bytes), 0); /* told by it */
     ration_slot *slot;
     ration_query *query = open_query(made.governor, NULL, &slot);
     ck_assert_int_eq(ration_slot_try_charge(slot, MIB / 2), RATION_OK);
@@ -186,9 +188,31 @@ START_TEST(test_monitor_shared__a_limit_set_by_hand_stays)
 }
 END_TEST
 
+/* As two processes would. */
+START_TEST(test_monitor_shared__one_handle_leads_of_two_in_a_process)
+{
+    stage made, again;
+    rn_registry_entry entry;
+    set_limits(&made);
+    open_here(&made);
+    again = made;
+    open_here(&again);
+    for (int i = 0; i < 3; i++) {
+        look(&made);
+        look(&again);
+    }
+    ck_assert_int_eq(list(&made, &entry), 1);
+    ration_governor_close(made.governor);
+    ck_assert_int_eq(list(&again, &entry), 0);
+    expect_take_over(&again);
+    clear_stage(&again);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_monitor_shared__one_process_leads,
+                                  test_monitor_shared__one_handle_leads_of_two_in_a_process,
                                   test_monitor_shared__the_next_leads_when_it_closes,
                                   test_monitor_shared__the_next_leads_when_it_is_killed,
                                   test_monitor_shared__a_limit_set_by_hand_stays};

@@ -31,6 +31,17 @@ START_TEST(test_registry_file__odd_files_are_refused)
         ck_assert_int_eq(chown(path, 0, 0), 0);
     }
     rn_registry_close(open_registry()); /* empty: as good as none */
+    if (geteuid() == 0) {               /* a folder that is not to be written to */
+        pid_t child = fork();
+        if (child == 0) {
+            ck_assert(chmod(folder, 0755) == 0 && seteuid(65534) == 0);
+            expect_refused(RATION_FILE, "Permission denied");
+            _exit(0);
+        }
+        int status;
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_int_eq(status, 0);
+    }
     ck_assert_int_eq(unlink(path), 0);
     support_remove(folder);
     expect_refused(RATION_FILE, "No such file or directory");
@@ -268,6 +279,31 @@ START_TEST(test_registry_file__who_is_stopped_with_the_lock_lets_others_only_fal
 }
 END_TEST
 
+/* The child has the open file of the turn that it was forked in, and keeps it. */
+START_TEST(test_registry_file__a_fork_inside_of_a_turn_does_not_keep_the_lock)
+{
+    setup();
+    rn_registry *registry = open_registry();
+    rn_failure none = {0};
+    rn_registry_file file = {.path = path, .failure = &none, .descriptor = -1};
+    ration_error error;
+    support_ok(rn_registry_file_open(&file, RN_REGISTRY_MAKES, NULL, &error), &error);
+    support_ok(rn_registry_file_lock(&file, true, 0, &error), &error);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    ck_assert(!divide(registry, 9 * MIB, 0).published);
+    rn_registry_file_close(&file);
+    ck_assert(divide(registry, 9 * MIB, 0).published);
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    rn_registry_close(registry);
+    support_remove(folder);
+}
+END_TEST
+
 START_TEST(test_registry_file__the_child_of_a_fork_leaves_the_place_alone)
 {
     setup();
@@ -306,6 +342,7 @@ int main(void)
         test_registry_file__a_file_that_is_removed_cut_or_replaced_is_made_again,
         test_registry_file__any_bytes_are_survived,
         test_registry_file__who_is_stopped_with_the_lock_lets_others_only_fall,
+        test_registry_file__a_fork_inside_of_a_turn_does_not_keep_the_lock,
         test_registry_file__the_child_of_a_fork_leaves_the_place_alone,
     };
     return support_run("registry_file", tests, RN_COUNT(tests));

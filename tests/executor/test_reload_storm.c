@@ -4,6 +4,7 @@
  * that open, charge and close queries meanwhile. */
 #include <sched.h>
 
+#include "executor/monitor_look.h"
 #include "tests/executor/reload_world.h"
 
 /* ------------------------------------------------------------------------------- all or nothing */
@@ -38,13 +39,17 @@ static void make_two(ration_limits *old, ration_limits *new)
     new->spill_bytes_max = MIB;
 }
 
-START_TEST(test_reload_storm__no_memory_changes_nothing)
+static void expect_all_or_nothing(bool follow)
 {
     ration_limits old, new;
     ration_error error;
     ration_slot *slot;
-    char before[1000], after[1000];
+    char before[1000], after[1000], folder[256];
+    (void)snprintf(folder, sizeof folder, "%s", support_folder());
     make_two(&old, &new);
+    new.enable_system_monitor = follow;
+    rn_copy_text(old.registry_directory, sizeof old.registry_directory, folder);
+    rn_copy_text(new.registry_directory, sizeof new.registry_directory, folder);
     ration_governor *governor = open_governor_with(&old);
     ration_query *query = open_in(governor, "leaves", &slot);
     describe(governor, before, sizeof before);
@@ -70,6 +75,13 @@ START_TEST(test_reload_storm__no_memory_changes_nothing)
                             "comes 4194304 too 5242880");
     ration_query_close(query);
     close_and_check(governor);
+    support_remove(folder);
+}
+
+START_TEST(test_reload_storm__no_memory_changes_nothing)
+{
+    expect_all_or_nothing(false);
+    expect_all_or_nothing(true); /* from then on it follows the machine */
 }
 END_TEST
 
@@ -83,13 +95,14 @@ static void await(pid_t child)
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
 }
 
-/* The child finds it taken by a thread that it does not have. */
+/* The child finds reload and monitor taken by a thread that it does not have. */
 START_TEST(test_reload_storm__forked_while_somebody_reloads)
 {
     ration_limits old, new;
     make_two(&old, &new);
     ration_governor *governor = open_governor_with(&old);
     governor->reloader = getpid();
+    ck_assert_int_eq(pthread_mutex_lock(&governor->monitor->lock), 0);
     pid_t child = fork();
     if (child == 0) {
         bool done = ration_governor_reload(governor, &new, NULL) == RATION_OK &&
@@ -98,6 +111,7 @@ START_TEST(test_reload_storm__forked_while_somebody_reloads)
     }
     await(child);
     governor->reloader = 0;
+    ck_assert_int_eq(pthread_mutex_unlock(&governor->monitor->lock), 0);
     ck_assert_int_eq(rn_pool_limit(governor->root), 64 * MIB);
     close_and_check(governor);
 }
@@ -228,13 +242,19 @@ static void start_all(storm *world, worker *workers, pthread_t *threads, uint64_
     threads[WORKERS] = start(run_second, world);
 }
 
-START_TEST(test_reload_storm__loses_nothing)
+/* `follow`: each reload also divides the machine anew, and ticks look at it meanwhile. */
+static void lose_nothing(bool follow, int reloads)
 {
     ration_limits old, new;
+    char folder[256];
     worker workers[WORKERS];
     pthread_t threads[WORKERS + 1];
     uint64_t seed = choose_seed(4711);
+    (void)snprintf(folder, sizeof folder, "%s", support_folder());
     make_two(&old, &new);
+    old.enable_system_monitor = new.enable_system_monitor = follow;
+    rn_copy_text(old.registry_directory, sizeof old.registry_directory, folder);
+    rn_copy_text(new.registry_directory, sizeof new.registry_directory, folder);
     old.limit_bytes = 4 * MIB; /* so that there are cuts, and refusals */
     new.limit_bytes = 2 * MIB;
     new.groups[0].queries_max = 1;
@@ -242,7 +262,7 @@ START_TEST(test_reload_storm__loses_nothing)
     storm world = {.governor = governor, .limits = {&new, &old}};
     int64_t heap_bytes = rn_heap_bytes();
     start_all(&world, workers, threads, seed);
-    for (int i = 0; i < RELOADS || rn_load(&world.done) < RELOADS; i++) {
+    for (int i = 0; i < reloads || rn_load(&world.done) < RELOADS; i++) {
         ck_assert_int_eq(ration_governor_reload(governor, world.limits[i % 2], NULL), RATION_OK);
         if (i % 100 == 0) {
             check_audit(governor);
@@ -253,7 +273,7 @@ START_TEST(test_reload_storm__loses_nothing)
         (void)join(threads[i]);
     }
     reload(governor, &old);
-    ck_assert_int_ge(governor->reloads, RELOADS + 1);
+    ck_assert_int_ge(governor->reloads, reloads + 1);
     ck_assert_int_gt(rn_load(&world.turned), 0);
     ck_assert_int_eq(governor->turns_waiting, 0);
     for (rn_group *group = governor->groups; group != NULL; group = group->next) {
@@ -266,7 +286,19 @@ START_TEST(test_reload_storm__loses_nothing)
     rn_blocks_purge(governor->blocks);
     ck_assert_int_eq(rn_heap_bytes(), heap_bytes);
     close_and_check(governor);
+    support_remove(folder);
     ck_assert_int_eq(rn_faults(), 0);
+}
+
+START_TEST(test_reload_storm__loses_nothing)
+{
+    lose_nothing(false, RELOADS);
+}
+END_TEST
+
+START_TEST(test_reload_storm__loses_nothing_while_it_follows)
+{
+    lose_nothing(true, RELOADS);
 }
 END_TEST
 
@@ -277,6 +309,7 @@ int main(void)
         test_reload_storm__forked_while_somebody_reloads,
         test_reload_storm__shared_governor,
         test_reload_storm__loses_nothing,
+        test_reload_storm__loses_nothing_while_it_follows,
     };
     return support_run("executor/reload_storm", tests, RN_COUNT(tests));
 }

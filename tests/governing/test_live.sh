@@ -15,7 +15,7 @@ need_plain_build
 need_spill_place
 need_watch
 mib=${GOVERNING_MIB:-600}
-rows=$((mib * 9000))
+rows=$((mib * 6000))
 echo "registry_directory: $scratch" >"$scratch/memory.yaml"
 workload "$scratch/rows.yaml" held_rows "$rows" 1
 "$RATION" replay "$scratch/rows.yaml" --quiet --results "$scratch/rows.csv" >/dev/null || exit 1
@@ -109,10 +109,7 @@ at=$("$watch" now)
 expect_follow "limit raised" "$at" "\$4 >= $high * 0.95" 12 5
 
 begin "nothing was killed or refused, all rows came"
-for _ in {1..1200}; do
-    test "$(outcomes "$scratch/work.csv" | wc -l)" -lt 2 || break
-    sleep 0.05
-done
+sleep 4 # some have ended by now
 kill -INT "$work"
 finish_started
 stop_watching

@@ -100,6 +100,8 @@ static void expect_facts(void)
     expect_amount("swap_free", probe.swap_free_bytes);
     ck_assert_int_eq(probe.available_bytes, binding->headroom_bytes);
     ck_assert_msg(probe.hidden == (hidden != NULL), "%s: hidden %d", host.name, probe.hidden);
+    ck_assert_msg(probe.guessed == (machine_fact(&host, "guessed") != NULL), "%s: guessed %d",
+                  host.name, probe.guessed);
     ck_assert_msg(note == NULL ? probe.note[0] == '\0' : strstr(probe.note, note) != NULL,
                   "%s: note '%s'", host.name, probe.note);
     expect_huge_pages();
@@ -276,6 +278,7 @@ START_TEST(test_probe__cuts_long_groups_between_names)
     ck_assert_str_eq(probe.group, third);
     ck_assert_str_eq(probe.sources[probe.binding].group, third);
     ck_assert_int_eq(probe.sources[probe.binding].limit_bytes, 100 * MIB);
+    ck_assert_int_eq(strncmp(probe.sources[probe.binding].name, "cgroup v2 ../eee", 16), 0);
     /* its file's name is too long to be kept: never refreshed, and so never stale */
     ck_assert(!rn_probe_refresh(host.root, &probe, NULL));
     machine_close(&host);

@@ -104,9 +104,9 @@ static const rn_probe_source *find_source(const rn_probe *in, const char *name)
     return NULL;
 }
 
-/* A limit that was there and is not now has left a note; none became "unlimited". Where the group or
- * its mount is another, its name is another; a group without limit files has no memory controller.
- */
+/* A limit that was there and is not now has left a note; none became "unlimited". Where the group
+ * or its mount is another, its name is another; a group without limit files has no memory
+ * controller. */
 static void expect_no_silent_loss(const char *path, const char *what)
 {
     if (strcmp(probe.group, good.group) != 0 || strcmp(what, "gone") == 0 ||

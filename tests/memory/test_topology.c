@@ -78,6 +78,7 @@ START_TEST(test_topology__keeps_caches_in_order)
     static const char *const expected[] = {
         "L1d 2 x 32 KiB line 0 shared by 1", "L1d 2 x 64 KiB line 0 shared by 1",
         "L2u 1 x 1024 KiB line 0 shared by 2", "L3u 1 x 16384 KiB line 0 shared by 4"};
+    topology = (rn_topology){0};
     for (size_t i = 0; i < RN_COUNT(caches); i++) {
         rn_topology_add_cache(&topology, &caches[i]);
     }

@@ -7,6 +7,8 @@
 #include "tests/sim/sim.h"
 #include "tests/support.h"
 
+#define OWN_BYTES (INT64_C(4) << 20) /* of the process, without any home */
+
 static struct {
     char root[256];
     int64_t total_bytes, strangers_bytes, resident_percent;
@@ -75,6 +77,11 @@ static int64_t count_resident(void)
     return granted / 100 * machine.resident_percent;
 }
 
+int64_t sim_machine_resident(void)
+{
+    return OWN_BYTES + count_resident();
+}
+
 /* The kernel tells whole kilobytes: both are rounded so that no byte is there twice. */
 int64_t sim_machine_show(void)
 {
@@ -103,4 +110,15 @@ const char *sim_machine_registry(void)
     static char folder[300];
     snprintf(folder, sizeof folder, "%s/registry", machine.root);
     return folder;
+}
+
+int64_t sim_machine_registered(void)
+{
+    static rn_registry_entry entries[RN_REGISTRY_PLACES];
+    ration_error error;
+    rn_registry *registry;
+    support_ok(rn_registry_look(sim_machine_registry(), &registry, &error), &error);
+    int64_t count = registry == NULL ? 0 : rn_registry_list(registry, entries);
+    rn_registry_close(registry);
+    return count;
 }

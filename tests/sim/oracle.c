@@ -413,4 +413,6 @@ void oracle_end(void)
 {
     sim_must(sim_disk_files() == 0 && sim_disk_bytes() == 0, "%d spill files are left",
              sim_disk_files());
+    int64_t registered = sim_machine_registered();
+    sim_must(registered == 0, "%lld governors are still registered", (long long)registered);
 }

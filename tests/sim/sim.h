@@ -150,11 +150,15 @@ void sim_machine_take(int64_t bytes);
 int64_t sim_machine_total(void);
 /* What it has for the homes. */
 int64_t sim_machine_left(void);
+/* What the process has in memory now: its homes, and itself. */
+int64_t sim_machine_resident(void);
 /* Puts down what is free now, and what the process has, for who looks; returns both together. */
 int64_t sim_machine_show(void);
 /* Where it is, as the monitor wants to know; and the folder of the registry. */
 const rn_monitor_place *sim_machine_place(void);
 const char *sim_machine_registry(void);
+/* How many governors are in it. */
+int64_t sim_machine_registered(void);
 
 /* ---- hosts.c */
 

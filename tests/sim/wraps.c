@@ -253,3 +253,24 @@ void __wrap_rn_pool_set_limit_locked(ration_pool *pool, int64_t limit_bytes)
     }
     __real_rn_pool_set_limit_locked(pool, limit_bytes);
 }
+
+/* What the process has in memory is what the simulated one has. */
+int64_t __real_rn_probe_process(int64_t pid, int64_t *out_memory_bytes);
+int64_t __wrap_rn_probe_process(int64_t pid, int64_t *out_memory_bytes);
+int64_t __wrap_rn_probe_process(int64_t pid, int64_t *out_memory_bytes)
+{
+    int64_t start_time = __real_rn_probe_process(pid, out_memory_bytes);
+    if (sim_is_on()) {
+        *out_memory_bytes = sim_machine_resident();
+    }
+    return start_time;
+}
+
+/* Before a simulation it has nothing: the plans' own governor is there first, and what the process
+ * has then would be taken off. */
+int64_t __real_rn_probe_resident(const char *sysroot);
+int64_t __wrap_rn_probe_resident(const char *sysroot);
+int64_t __wrap_rn_probe_resident(const char *sysroot)
+{
+    return sim_is_on() ? __real_rn_probe_resident(sysroot) : 0;
+}
