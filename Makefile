@@ -120,8 +120,8 @@ COVERAGE_TESTS := $(filter $(foreach test,memory/% points/% executor/test_query%
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 .SECONDARY: $(OBJECTS) $(POINTS_OBJECTS)
-.PHONY: all deps deps-test test replay check-all matrix memcheck lint headers consumer schema tidy format \
-        fuzz fuzz-run stress sim mutants coverage coverage-run cross install clean help FORCE
+.PHONY: all deps deps-test test replay check-all matrix memcheck lint headers consumer schema tidy \
+        format fuzz fuzz-run stress sim mutants coverage coverage-run cross install clean help FORCE
 
 # --------------------------------------------------------------------------------------- targets
 

@@ -297,6 +297,9 @@ static void *keep(void *argument)
             take_events(keeper);
         }
         keeper->deaf = (polled[2].revents & POLLERR) != 0 ? pressure : keeper->deaf;
+        if (polled[2].revents != 0) {
+            ration_governor_hasten(keeper->governor);
+        }
         if (polled[2].revents != 0 || rn_clock_ns() >= keeper->tick_at_ns) {
             tick(keeper);
         }

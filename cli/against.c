@@ -17,27 +17,18 @@ struct change {
     const char *group;        /* NULL = a key of all */
     const void *old_values, *new_values;
     const char *when;
-    bool restart;
 };
 
 typedef bool visit_change(void *argument, const struct change *change); /* false: stop */
 
-static const char when_now[] = "now";
-static const char when_new[] = "for new queries";
-static const char when_never[] = "needs a restart: a reload is refused";
+static const char *const when_words[] = {[RN_LIMITS_NOW] = "now",
+                                         [RN_LIMITS_NEW_QUERIES] = "for new queries",
+                                         [RN_LIMITS_RESTART] =
+                                             "needs a restart: a reload is refused"};
 
-/* Those that a query takes along when it begins. */
-static const char *when_of(const rn_limits_key *key)
+static bool needs_restart(const struct change *change)
 {
-    static const char *const taken_along[] = {
-        "query_limit_bytes", "query_rows_max", "query_time_ms_max", "query_wait_ms_max",
-        "max_row_bytes",     "check_interval", "check_bytes",       "spill_query_bytes_max"};
-    for (size_t i = 0; i < RN_COUNT(taken_along); i++) {
-        if (strcmp(key->name, taken_along[i]) == 0) {
-            return when_new;
-        }
-    }
-    return key->restart ? when_never : when_now;
+    return change->key != NULL && change->key->when == RN_LIMITS_RESTART;
 }
 
 static bool visit_keys(const rn_limits_key *keys, size_t count, const char *group, const void *old,
@@ -45,10 +36,7 @@ static bool visit_keys(const rn_limits_key *keys, size_t count, const char *grou
 {
     for (size_t i = 0; i < count; i++) {
         if (!rn_settings_agree(&keys[i], old, new)) {
-            const char *when = group != NULL && strcmp(keys[i].name, "query_limit_bytes") == 0
-                                   ? when_new
-                                   : when_of(&keys[i]);
-            const struct change found = {&keys[i], group, old, new, when, keys[i].restart};
+            const struct change found = {&keys[i], group, old, new, when_words[keys[i].when]};
             if (!visit(argument, &found)) {
                 return false;
             }
@@ -78,15 +66,15 @@ static void visit_changes(const ration_limits *old, const ration_limits *new, vi
     for (int64_t i = 0; i < new->group_count &&on; i++) {
         const ration_group *group = &new->groups[i];
         const ration_group *before = find_group(old, group->name);
-        const struct change added = {NULL, group->name, NULL, group, when_now, false};
+        const struct change added = {NULL, group->name, NULL, group, when_words[RN_LIMITS_NOW]};
         on = before == NULL
                  ? visit(argument, &added)
                  : visit_keys(group_keys, group_count, group->name, before, group, visit, argument);
     }
     for (int64_t i = 0; i < old->group_count && on; i++) {
         const ration_group *group = &old->groups[i];
-        const struct change removed = {
-            NULL, group->name, group, NULL, "takes no new queries, goes with its last one", false};
+        const struct change removed = {NULL, group->name, group, NULL,
+                                       "takes no new queries, goes with its last one"};
         on = find_group(new, group->name) != NULL || visit(argument, &removed);
     }
 }
@@ -97,7 +85,17 @@ static bool count_change(void *argument, const struct change *change)
 {
     rn_against_governor *governor = argument;
     governor->changes += 1;
-    governor->restarts += change->restart ? 1 : 0;
+    governor->restarts += needs_restart(change) ? 1 : 0;
+    return true;
+}
+
+static bool is_first_of_process(const rn_limits_view *view, int64_t at)
+{
+    for (int64_t i = 0; i < at; i++) {
+        if (view->entries[i].process == view->entries[at].process) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -116,13 +114,12 @@ static ration_status find_process(const char *who, const rn_limits_view *view, i
     int64_t process = 0;
     char pids[256];
     rn_text text = rn_text_over(pids, sizeof pids);
-    int64_t count = 0, last = 0;
+    int64_t count = 0;
     for (int64_t i = 0; i < view->other_count; i++) {
-        process = view->entries[i].process;
-        if (process != last) {
+        if (is_first_of_process(view, i)) {
+            process = view->entries[i].process;
             rn_text_format(&text, "%s%lld", count > 0 ? ", " : "", (long long)process);
             count += 1;
-            last = process;
         }
     }
     if (count > 1) {
@@ -170,9 +167,9 @@ ration_status rn_against_find(const char *who, const rn_limits_view *view, rn_ag
         (void)snprintf(who_is_not, sizeof who_is_not, "process %lld has not", (long long)process);
     }
     return rn_error_set(error, RATION_ENVIRONMENT,
-                        "processes register there while enable_system_monitor is on, those of one "
-                        "user",
-                        "%s registered in %s%s%s", who_is_not, view->limits.registry_directory,
+                        "processes register while enable_system_monitor is on, those of one user; "
+                        "--registry DIR when they run with another registry_directory",
+                        "%s registered in %s%s%s", who_is_not, view->registry_directory,
                         view->registry_note[0] != '\0' ? ": " : "", view->registry_note);
 }
 
@@ -305,7 +302,7 @@ static bool list_change(void *argument, const struct change *change)
     rn_text_put(text, ",\"file\":");
     put_json_value(change, change->new_values, text);
     rn_text_format(text, ",\"holds\":\"%s\",\"restart\":%s}", change->when,
-                   change->restart ? "true" : "false");
+                   needs_restart(change) ? "true" : "false");
     return true;
 }
 

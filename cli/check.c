@@ -13,7 +13,7 @@
 #include "cli/options.h"
 
 typedef struct check_arguments {
-    const char *sysroot, *against;
+    const char *sysroot, *against, *registry;
     bool json, strict, no_machine;
 } check_arguments;
 
@@ -137,13 +137,36 @@ static void put_against_json(const void *what, rn_text *text)
     rn_against_put_json(what, text);
 }
 
+/* In the folder of the file, which may be what the file changes, and then in the usual one; or
+ * where it was said. */
+static ration_status find_running(const check_arguments *arguments, rn_limits_view *view,
+                                  rn_against *out_against, ration_error *error)
+{
+    if (arguments->registry != NULL) {
+        rn_limits_view_look(view, arguments->registry);
+    }
+    ration_status status = rn_against_find(arguments->against, view, out_against, error);
+    ration_limits usual;
+    ration_limits_default(&usual);
+    if (status == RATION_ENVIRONMENT && arguments->registry == NULL &&
+        strcmp(usual.registry_directory, view->registry_directory) != 0) {
+        ration_error second = *error;
+        rn_limits_view_look(view, usual.registry_directory);
+        ration_status there = rn_against_find(arguments->against, view, out_against, &second);
+        if (there != RATION_ENVIRONMENT) {
+            status = there;
+            *error = second;
+        }
+    }
+    return status;
+}
+
 /* The last file, which is the only one, beside a running process. */
-static ration_status compare(struct checking *checking, const rn_limits_view *view,
-                             ration_error *error)
+static ration_status compare(struct checking *checking, rn_limits_view *view, ration_error *error)
 {
     const check_arguments *arguments = checking->arguments;
     rn_against against;
-    ration_status status = rn_against_find(arguments->against, view, &against, error);
+    ration_status status = find_running(arguments, view, &against, error);
     if (status == RATION_OK && arguments->json) {
         status = rn_cli_put_text(stdout, put_against_json, &against) ? RATION_OK : RATION_NO_MEMORY;
     } else if (status == RATION_OK) {
@@ -223,7 +246,13 @@ int rn_cli_check(int argc, char **argv)
         {"sysroot", RN_OPTION_TEXT, "DIR", "read DIR/proc and DIR/sys instead of this machine's",
          &arguments.sysroot, NULL},
         {"against", RN_OPTION_TEXT, "WHO",
-         "what would change in a running process: its pid, or `running`", &arguments.against, NULL},
+         "what would change in a running process: its pid, or `running`; RATION_* variables count "
+         "as "
+         "they are here",
+         &arguments.against, NULL},
+        {"registry", RN_OPTION_TEXT, "DIR",
+         "for --against: where it has registered, when FILE names another registry_directory",
+         &arguments.registry, NULL},
     };
     const rn_usage usage = {
         "check",
@@ -243,6 +272,9 @@ int rn_cli_check(int argc, char **argv)
     int count = first < argc ? argc - first : 1;
     if (arguments.against != NULL && (count != 1 || arguments.no_machine)) {
         return rn_cli_usage_error("check", "--against takes one file, and looks at this machine");
+    }
+    if (arguments.registry != NULL && arguments.against == NULL) {
+        return rn_cli_usage_error("check", "--registry goes with --against");
     }
     struct checking checking = {.arguments = &arguments};
     if (rn_findings_open(&checking.findings) != RATION_OK) {

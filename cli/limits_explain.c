@@ -134,6 +134,9 @@ void rn_limits_print_arithmetic(const rn_limits_view *view)
     char limit[32];
     if (view->limit_bytes < 0) {
         printf("limit     none: %s\n", view->refused.message);
+        if (!view->divided) {
+            return;
+        }
     } else {
         printf("limit     %s = ", rn_cli_size(view->limit_bytes, limit));
     }
@@ -223,7 +226,7 @@ static ration_status print_others(const rn_limits_view *view)
         return RATION_OK;
     }
     printf("others    %lld registered in %s%s\n", (long long)view->other_count, view->sysroot,
-           view->limits.registry_directory);
+           view->registry_directory);
     if (view->other_count == 0) {
         return RATION_OK;
     }

@@ -19,11 +19,16 @@
 
 /* ------------------------------------------------------------------------------------- registry */
 
-static void read_registry(rn_limits_view *view)
+void rn_limits_view_look(rn_limits_view *view, const char *registry_directory)
 {
+    rn_registry_close(view->registry);
+    view->registry = NULL;
+    view->other_count = 0;
+    view->registry_note[0] = '\0';
+    rn_copy_text(view->registry_directory, sizeof view->registry_directory, registry_directory);
     char path[1024];
     rn_text text = rn_text_over(path, sizeof path);
-    rn_text_format(&text, "%s%s", view->sysroot, view->limits.registry_directory);
+    rn_text_format(&text, "%s%s", view->sysroot, registry_directory);
     ration_error error;
     if (text.length >= sizeof path) {
         rn_copy_text(view->registry_note, sizeof view->registry_note, "its path is too long");
@@ -55,7 +60,7 @@ static void divide(const rn_limits_view *view, const ration_limits *limits,
 static void divide_newcomer(rn_limits_view *view, const ration_limits *limits,
                             rn_registry_division *out_division, rn_limit_sources *out_sources)
 {
-    int64_t others = RN_MIN(view->other_count, (int64_t)RN_REGISTRY_PLACES - 1);
+    int64_t others = view->other_count;
     rn_registry_entry *own = &view->entries[others];
     *own = (rn_registry_entry){.process = getpid(),
                                .start_time = rn_probe_start_time(getpid()),
@@ -65,6 +70,18 @@ static void divide_newcomer(rn_limits_view *view, const ration_limits *limits,
     divide(view, limits, view->entries, others + 1, others, out_division, out_sources);
 }
 
+/* All places are taken: one that divides would not open. */
+static void refuse_newcomer(rn_limits_view *view)
+{
+    if (rn_limits_view_follows(view)) {
+        view->limit_bytes = view->now_bytes = -1;
+        (void)rn_error_set(&view->refused, RATION_ENVIRONMENT,
+                           "give limit_bytes, and switch enable_system_monitor off",
+                           "all %d places of the registry in %s are taken", RN_REGISTRY_PLACES,
+                           view->registry_directory);
+    }
+}
+
 static void find_limit(rn_limits_view *view)
 {
     view->limit_bytes = view->now_bytes = view->limits.limit_bytes;
@@ -72,6 +89,11 @@ static void find_limit(rn_limits_view *view)
     if (view->probe.count == 0) {
         view->limit_bytes = view->limits.limit_bytes > 0 ? view->limits.limit_bytes : -1;
         view->now_bytes = view->limit_bytes;
+        return;
+    }
+    view->division.binding = view->probe.binding;
+    if (view->other_count == RN_REGISTRY_PLACES) {
+        refuse_newcomer(view);
         return;
     }
     divide_newcomer(view, &view->limits, &view->division, &view->sources);
@@ -158,7 +180,7 @@ ration_status rn_limits_view_open(const ration_limits *limits, const char *sourc
             view->probe.count = 0;
             status = limits->limit_bytes > 0 ? RATION_OK : status; /* given: needs no machine */
         }
-        read_registry(view);
+        rn_limits_view_look(view, view->limits.registry_directory);
     }
     if (status != RATION_OK) {
         rn_limits_view_close(view);

@@ -30,9 +30,11 @@ typedef struct rn_limits_view {
     rn_places places;
     rn_probe probe; /* count 0 = the machine tells nothing, or was not asked */
     rn_registry *registry;
-    char registry_note[256];                       /* why it could not be read, or "" */
-    rn_registry_entry entries[RN_REGISTRY_PLACES]; /* who is there; behind them, who would come */
-    int64_t other_count;                           /* who is there */
+    char registry_directory[256]; /* where it was looked for, without the sysroot */
+    char registry_note[256];      /* why it could not be read, or "" */
+    /* Who is there; behind them, while there is a place left, who would come. */
+    rn_registry_entry entries[RN_REGISTRY_PLACES];
+    int64_t other_count; /* who is there */
     rn_registry_division division;
     rn_limit_sources sources;
     bool divided;          /* the two above hold */
@@ -53,6 +55,8 @@ RATION_NODISCARD ration_status rn_limits_view_open(const ration_limits *limits, 
                                                    rn_places *places, rn_limits_view *out_view,
                                                    ration_error *error);
 void rn_limits_view_close(rn_limits_view *view);
+/* Looks for others in another folder than that of the limits; nothing is divided anew. */
+void rn_limits_view_look(rn_limits_view *view, const char *registry_directory);
 /* The limit that entry `other` would have, if it went by the limits of the view; -1 = cannot be
  * said, because it lives in another control group, or its own resource limits bind. */
 int64_t rn_limits_view_for(const rn_limits_view *view, int64_t other);

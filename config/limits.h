@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * memory.yaml -> ration_limits. One table row per key (name, type, section, range, default,
- * sentence, advice) drives the parser, the validation, the environment, `ration init` and its
- * profiles, the JSON Schema and `ration limits --explain`. */
+ * memory.yaml -> ration_limits. One table row per key (name, type, section, when another value
+ * holds, range, default, sentence, advice) drives the parser, the validation, the environment,
+ * `ration init` and its profiles, the JSON Schema, reloads, and what `ration limits --explain` and
+ * `ration check --against` show. */
 #ifndef RATION_LIMITS_H
 #define RATION_LIMITS_H
 
@@ -32,11 +33,18 @@ typedef enum rn_limits_section {
     RN_LIMITS_SECTIONS
 } rn_limits_section;
 
+/* For whom another value holds after a reload (ration_governor_reload). */
+typedef enum rn_limits_when {
+    RN_LIMITS_NOW,         /* for all, at once */
+    RN_LIMITS_NEW_QUERIES, /* for queries that begin afterwards */
+    RN_LIMITS_RESTART      /* for nobody: the reload is refused */
+} rn_limits_when;
+
 typedef struct rn_limits_key {
     const char *name;
     rn_limits_type type;
     rn_limits_section section;
-    bool restart;             /* a governor that runs cannot take another value */
+    rn_limits_when when;      /* a running governor takes another value */
     size_t offset;            /* in ration_limits; of a group's key, in ration_group */
     int64_t minimum, maximum; /* inclusive, in the stored unit */
     int64_t value;            /* default, in the stored unit */

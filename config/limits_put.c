@@ -182,7 +182,7 @@ static void put_key(rn_text *text, const rn_limits_key *key, const char *indent,
         rn_text_put(text, "; default ");
         rn_limits_put_default(text, key);
     }
-    rn_text_put(text, key->restart ? ". A change needs a restart.\n" : ".\n");
+    rn_text_put(text, key->when == RN_LIMITS_RESTART ? ". A change needs a restart.\n" : ".\n");
     if (set != NULL) {
         char reason[400];
         rn_text line = rn_text_over(reason, sizeof(reason));

@@ -99,7 +99,7 @@ static void put_description(rn_text *text, const rn_limits_key *key)
     }
     rn_text_format(&description, " %s: ", rn_limits_unit(key));
     rn_limits_put_range(&description, key);
-    rn_text_put(&description, key->restart ? ". A change needs a restart." : ".");
+    rn_text_put(&description, key->when == RN_LIMITS_RESTART ? ". A change needs a restart." : ".");
     put_text(text, words);
 }
 

@@ -83,12 +83,36 @@ static bool is_group_full(const ration_query *query)
     return group != NULL && group->queries_max != 0 && group->admitted >= group->queries_max;
 }
 
-/* Is it held back because the host is short of memory? Not when nobody is admitted: pressure may
- * come from elsewhere and never end, and then they run one after the other. */
+/* Is nobody inside of any of its slots? Who has none yet is about to begin. */
+static bool is_left_alone(const ration_query *query)
+{
+    rn_walk walk;
+    rn_slot *slot = rn_walk_first(&walk, query->pool);
+    bool alone = slot != NULL;
+    for (; slot != NULL && alone; slot = rn_walk_next(&walk)) {
+        alone = slot == query->entry || rn_load(&slot->run) == RN_RUN_IDLE;
+    }
+    return alone;
+}
+
+/* Is one that is admitted at work? A cursor that is left alone is not, and may be for long. */
+static bool somebody_runs(const ration_governor *governor)
+{
+    bool found = false;
+    for (ration_pool *pool = governor->queries; pool != NULL && !found;
+         pool = rn_pool_next(pool, governor->queries)) {
+        const ration_query *query = rn_pool_query(pool);
+        found = query != NULL && query->admitted && !is_left_alone(query);
+    }
+    return found;
+}
+
+/* Is it held back because the host is short of memory? Not when nobody runs: pressure may come from
+ * elsewhere and never end, and then they run one after the other. */
 static bool is_held_back(const ration_query *query)
 {
     const ration_governor *governor = query->governor;
-    return governor->admitted > 0 && rn_monitor_pauses(governor);
+    return governor->admitted > 0 && rn_monitor_pauses(governor) && somebody_runs(governor);
 }
 
 /* The pool at which somebody before it is stopped, and so it is; NULL = it may try. */

@@ -372,6 +372,7 @@ void ration_governor_tick(ration_governor *governor)
         rn_ask_press(governor);
         while (rn_reclaim_one(governor, TICK_BYTES)) { /* the machine does not wait for the disk */
             rn_monitor_tick(governor);
+            rn_ask_press(governor);
         }
     }
 }

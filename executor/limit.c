@@ -172,8 +172,9 @@ static uint64_t hash_sources(const rn_probe *probe)
 {
     uint64_t key = RN_HASH_SEED;
     for (int i = 0; i < probe->count; i++) {
-        const char *name = probe->sources[i].name;
-        key = rn_hash_bytes(key, name, strlen(name));
+        const rn_probe_source *source = &probe->sources[i]; /* a long name is cut short */
+        key = rn_hash_bytes(key, source->name, strlen(source->name));
+        key = rn_hash_bytes(key, source->group, strlen(source->group));
     }
     return key | 1;
 }

@@ -11,7 +11,7 @@
  *   1. The limit falls at once. It rises when it may by 1/64 at least, or has been allowed to for
  *      ten looks: a machine that breathes does not make the limit flutter.
  *   2. A look that could not be read never raises it, nor one with a note that was not there
- *      before, for half a minute.
+ *      before, unless the process has moved to other groups and it stays so.
  *   3. It is never above limit_bytes or limit_ceiling_bytes, nor lowered below limit_floor_bytes
  *      (or the ceiling, where that is less).
  *   4. A limit set by ration_governor_set_limit stays until rn_monitor_relimit: ledger->fixed,
@@ -49,7 +49,8 @@
 #define CORRECTED_PART 4
 #define WAIT_NS INT64_C(50000000) /* at open, for others that give way .. */
 #define WAIT_TRIES 20             /* .. so many times .. */
-#define WAIT_SAME 4               /* .. or until so many change nothing, when it follows later */
+#define WAIT_SAME 4               /* .. or until so many change nothing, when it follows later .. */
+#define WAIT_FOR_FLOOR 100        /* .. and up to so many while it is less than the floor */
 
 /* -------------------------------------------------------------------------------- the process */
 
@@ -61,18 +62,20 @@ static int64_t process_base_bytes;     /* resident when the first was opened; 0 
 static int64_t process_resident_bytes; /* as it was last read */
 static int64_t process_accounted_bytes;
 
+/* What could not be read is as it was. */
 static int64_t read_resident(const rn_monitor *monitor)
 {
-    int64_t resident = rn_probe_resident(monitor->sysroot);
+    int64_t none = 0, resident = rn_probe_resident(monitor->sysroot);
     if (resident != 0) {
         rn_store(&process_resident_bytes, resident);
+        (void)rn_compare_swap(&process_base_bytes, &none, resident);
     }
     return rn_load(&process_resident_bytes);
 }
 
 static void join_process(const rn_monitor *monitor)
 {
-    int64_t none = 0, of_process = rn_load(&process_number);
+    int64_t of_process = rn_load(&process_number);
     if (of_process != monitor->process &&
         rn_compare_swap(&process_number, &of_process, monitor->process)) {
         rn_store(&process_monitors, 0);
@@ -80,8 +83,9 @@ static void join_process(const rn_monitor *monitor)
     }
     if (rn_fetch_add(&process_monitors, 1) == 0) {
         rn_store(&process_base_bytes, 0);
+        rn_store(&process_resident_bytes, 0);
     }
-    (void)rn_compare_swap(&process_base_bytes, &none, read_resident(monitor));
+    (void)read_resident(monitor);
 }
 
 static void leave_process(const rn_monitor *monitor)
@@ -99,7 +103,8 @@ bool rn_monitor_is_alone(void)
 
 int64_t rn_monitor_growth(const rn_monitor *monitor)
 {
-    return read_resident(monitor) - rn_load(&process_base_bytes);
+    int64_t resident = read_resident(monitor);
+    return resident - rn_load(&process_base_bytes);
 }
 
 int64_t rn_monitor_account(rn_monitor *monitor, int64_t accounted_bytes)
@@ -245,36 +250,45 @@ static void look_anew(const rn_monitor *monitor, rn_eyes *eyes, rn_monitor_holdi
     (void)rn_probe_refresh(monitor->sysroot, &eyes->probes[eyes->probe], &eyes->files);
 }
 
+/* Is it what it will be, or enough to begin with? */
+static bool is_enough(const ration_limits *limits, const rn_registry_division *division, int tries,
+                      int same)
+{
+    int64_t most = division->share_bytes - division->share_bytes / RAISE_PART;
+    bool floor = division->limit_bytes >= rn_limit_floor(limits);
+    bool still = limits->enable_system_monitor && same >= WAIT_SAME;
+    return division->others == 0 || division->limit_bytes >= most || tries >= WAIT_FOR_FLOOR ||
+           (floor && (still || tries >= WAIT_TRIES));
+}
+
 /* A host that loads its data at once is refused what others hold, and one that does not follow
- * stays with what it found: so others are waited for, at open, who give way with their next looks.
- */
+ * stays with what it found: so others are waited for, who give way with their next looks. They may
+ * have to write out first. */
 static ration_status derive(rn_monitor *monitor, rn_eyes *eyes, rn_monitor_holding *holding,
-                            int tries, rn_registry_division *out_division, ration_error *error)
+                            rn_registry_division *out_division, ration_error *error)
 {
     const ration_limits *limits = holding->limits;
-    int64_t before = -1, same = 0;
-    for (;;) {
-        rn_registry_division division;
+    rn_registry_division division = {.limit_bytes = -1};
+    int same = 0;
+    for (int tries = 1; tries == 1 || !is_enough(limits, &division, tries, same); tries++) {
+        int64_t before = division.limit_bytes;
+        if (tries > 1) {
+            const struct timespec pause = {0, (long)monitor->pause_ns};
+            (void)nanosleep(&pause, NULL);
+            look_anew(monitor, eyes, holding);
+        }
         RN_TRY(enter(monitor, eyes, holding, &division, error));
         if (limits->limit_bytes == 0) {
             RN_TRY(rn_limit_refuse(limits, holding->probe, &division, error));
         }
-        int64_t most = division.share_bytes - division.share_bytes / RAISE_PART;
         same = division.limit_bytes > before ? 0 : same + 1;
-        before = division.limit_bytes;
-        bool still = limits->enable_system_monitor && same >= WAIT_SAME;
-        if (division.others == 0 || before >= most || still || --tries <= 0) {
-            bool stays = !limits->enable_system_monitor && limits->limit_bytes == 0;
-            if (stays && before < rn_limit_floor(limits)) {
-                return refuse_rest(holding, &division, error);
-            }
-            *out_division = division;
-            return RATION_OK;
-        }
-        struct timespec pause = {0, WAIT_NS};
-        (void)nanosleep(&pause, NULL);
-        look_anew(monitor, eyes, holding);
     }
+    bool stays = !limits->enable_system_monitor && limits->limit_bytes == 0;
+    if (stays && division.limit_bytes < rn_limit_floor(limits)) {
+        return refuse_rest(holding, &division, error);
+    }
+    *out_division = division;
+    return RATION_OK;
 }
 
 /* From now on these limits hold; the division is what they came to. Before, the limit was another.
@@ -292,7 +306,8 @@ static void adopt(rn_monitor *monitor, const ration_limits *limits, rn_eyes *eye
     monitor->figures.following = follows;
     if (eyes != NULL) {
         monitor->division = *division;
-        monitor->grace_bytes = RN_MAX(division->share_bytes, before_bytes);
+        int64_t graced = now_ns < monitor->grace_until_ns ? monitor->grace_bytes : 0;
+        monitor->grace_bytes = RN_MAX(graced, RN_MAX(division->share_bytes, before_bytes));
         monitor->grace_until_ns = rn_add(now_ns, rn_multiply(limits->query_wait_ms_max, 1000000));
     }
     monitor->bound_bytes = follows ? rn_monitor_bound(limits, rn_eyes_probe(eyes)) : 0;
@@ -317,9 +332,8 @@ static ration_status start(rn_monitor *monitor, const ration_limits *limits,
                                       .probe = rn_eyes_probe(eyes),
                                       .demand_bytes = INT64_MAX,
                                       .now_ns = rn_clock_ns()};
-        ration_status status = monitor->leads
-                                   ? derive(monitor, eyes, &nothing, WAIT_TRIES, &division, error)
-                                   : RATION_OK;
+        ration_status status =
+            monitor->leads ? derive(monitor, eyes, &nothing, &division, error) : RATION_OK;
         if (status != RATION_OK) {
             close_eyes(eyes);
             return status;
@@ -342,6 +356,7 @@ ration_status rn_monitor_open(const ration_limits *limits, const rn_monitor_plac
     }
     rn_copy_text(monitor->sysroot, sizeof monitor->sysroot, place->sysroot);
     monitor->clock = place->clock != NULL ? place->clock : rn_clock_ns;
+    monitor->pause_ns = place->pause_ns != 0 ? place->pause_ns : WAIT_NS;
     monitor->process = getpid();
     monitor->descriptor = -1;
     monitor->leads = leads;
@@ -401,6 +416,23 @@ static ration_status look_again(const rn_monitor *monitor, rn_eyes *eyes, ration
     return RATION_OK;
 }
 
+/* Nobody is waited for; and what is short for the moment is no reason to refuse, since a governor
+ * that runs would stay at its floor. What can never be is. */
+static ration_status divide_again(rn_monitor *monitor, rn_eyes *eyes,
+                                  const rn_monitor_holding *holding,
+                                  rn_registry_division *out_division, ration_error *error)
+{
+    const ration_limits *limits = holding->limits;
+    rn_registry_division division;
+    RN_TRY(enter(monitor, eyes, holding, &division, error));
+    if (limits->limit_bytes == 0 &&
+        rn_monitor_bound(limits, holding->probe) < rn_limit_floor(limits)) {
+        RN_TRY(rn_limit_refuse(limits, holding->probe, &division, error));
+    }
+    *out_division = division;
+    return RATION_OK;
+}
+
 static ration_status derive_again(ration_governor *governor, rn_monitor *monitor, rn_eyes *eyes,
                                   const ration_limits *limits, rn_registry_division *out_division,
                                   ration_error *error)
@@ -416,7 +448,7 @@ static ration_status derive_again(ration_governor *governor, rn_monitor *monitor
                                   .demand_bytes = INT64_MAX,
                                   .now_ns = rn_clock_ns()};
     rn_monitor_measure(governor, INT64_MAX, &holding);
-    ration_status status = derive(monitor, eyes, &holding, 1, out_division, error);
+    ration_status status = divide_again(monitor, eyes, &holding, out_division, error);
     if (status != RATION_OK && eyes == monitor->eyes) { /* what it published is not so */
         rn_registry_division division;
         holding.limits = &monitor->limits;

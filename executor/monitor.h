@@ -17,6 +17,7 @@ typedef struct rn_monitor rn_monitor;
 typedef struct rn_monitor_place {
     const char *sysroot;    /* "" = the real one; copied */
     int64_t (*clock)(void); /* NULL = rn_clock_ns */
+    int64_t pause_ns;       /* between two tries to open; 0 = 50 ms */
 } rn_monitor_place;
 
 /* Every governor has one. It takes the first snapshot, registers the governor and derives the
@@ -38,8 +39,8 @@ void rn_monitor_close(rn_monitor *monitor);
 RATION_NODISCARD ration_status rn_monitor_relimit(ration_governor *governor,
                                                   const ration_limits *limits, ration_error *error);
 /* One look, when it is due; any thread, one at a time goes in. Sets the root's limit, the pressure,
- * and does what goes with it. Never blocks for long, never allocates (but once, when it takes over
- * a shared tree whose leader has gone). */
+ * and does what goes with it. Never blocks for long, never allocates (but to enter the registry,
+ * where it could not be had before). */
 void rn_monitor_tick(ration_governor *governor);
 /* Does a control group bind? Then page cache that waits to be written delays what it is to free. */
 bool rn_monitor_in_group(const rn_monitor *monitor);

@@ -41,24 +41,37 @@ static void put_note(rn_monitor *monitor, const char *note)
     rn_copy_text(monitor->figures.note, sizeof monitor->figures.note, note);
 }
 
-/* Is it a note that was not there at the last good reading, or may be: a full one hides others. */
-static bool is_new_note(const rn_probe *last, const rn_probe *fresh)
+/* Does the source bound less than it did? */
+static bool is_lost(const rn_probe *fresh, const rn_probe_source *last)
 {
-    bool full = strlen(fresh->note) >= sizeof fresh->note - 2;
-    return fresh->note[0] != '\0' && (full || strcmp(fresh->note, last->note) != 0);
+    for (int i = 0; i < fresh->count; i++) {
+        if (strcmp(fresh->sources[i].name, last->name) == 0) {
+            return fresh->sources[i].limit_bytes == INT64_MAX && last->limit_bytes != INT64_MAX;
+        }
+    }
+    return true;
 }
 
-/* A reading with a new note may lack a limit, or part of what is used below it. When it has been
- * the same for long it is how the machine is. */
+/* Is something guessed that was not at the last good reading, or may be? A full note hides others.
+ */
+static bool is_doubtful(const rn_probe *last, const rn_probe *fresh)
+{
+    bool lost = false;
+    for (int i = 0; i < last->count; i++) {
+        lost |= is_lost(fresh, &last->sources[i]);
+    }
+    bool full = strlen(fresh->note) >= sizeof fresh->note - 2;
+    bool other = strcmp(fresh->note, last->note) != 0;
+    return fresh->guessed && (!last->guessed || other || (full && lost));
+}
+
+/* A reading with a new guess may lack a limit, or part of what is used below it. Only of a process
+ * that has moved to other groups this may be how the machine is, when it stays so. */
 static bool is_good(rn_eyes *eyes, const rn_probe *last, const rn_probe *fresh, int64_t now_ns)
 {
-    if (!is_new_note(last, fresh)) {
-        eyes->doubt[0] = '\0';
-        return true;
-    }
-    if (strcmp(eyes->doubt, fresh->note) != 0) {
-        rn_copy_text(eyes->doubt, sizeof eyes->doubt, fresh->note);
+    if (!is_doubtful(last, fresh) || fresh->membership == last->membership) {
         eyes->doubt_since_ns = now_ns;
+        return !is_doubtful(last, fresh);
     }
     return now_ns - eyes->doubt_since_ns >= DOUBT_NS;
 }
@@ -95,10 +108,12 @@ static bool read_again(look *now)
 /* A host that has no descriptor left is blind for new files; those that are open still tell. */
 static void read_machine(look *now)
 {
-    const rn_eyes *eyes = now->monitor->eyes;
+    rn_eyes *eyes = now->monitor->eyes;
     put_note(now->monitor, eyes->note);
     now->trusted = now->now_ns - eyes->full_ns < FULL_NS && read_again(now);
-    if (!now->trusted) {
+    if (now->trusted) {
+        eyes->doubt_since_ns = now->now_ns;
+    } else {
         read_in_full(now);
     }
     if (now->probe == NULL) {
@@ -330,7 +345,7 @@ static int64_t find_total(const look *now, int source)
     return RN_MIN(rn_add(at->headroom_bytes, RN_MAX(members, 0)), at->limit_bytes);
 }
 
-/* The source that is shortest of its spare bytes, which need not be the one with the least share. */
+/* The source that is shortest of its spare bytes; it need not be the one with the least share. */
 static int find_tightest(const look *now, int64_t *out_spare_bytes)
 {
     int tightest = now->division.binding;

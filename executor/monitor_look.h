@@ -17,26 +17,26 @@ typedef struct rn_eyes {
     rn_registry *registry; /* NULL = none could be had: it counts itself alone */
     rn_probe probes[2];
     rn_probe_files files;
-    int probe;                                    /* the last good one; the other is scratch */
-    int64_t full_ns;                              /* when it was last read in full */
-    char doubt[sizeof(((rn_probe *)NULL)->note)]; /* the note of readings that are not trusted .. */
-    int64_t doubt_since_ns;                       /* .. and since when they have it */
-    char note[160];                               /* why there is no registry */
+    int probe;              /* the last good one; the other is scratch */
+    int64_t full_ns;        /* when it was last read in full */
+    int64_t doubt_since_ns; /* the last reading that was good, or of the same groups */
+    char note[160];         /* why there is no registry */
 } rn_eyes;
 
 struct rn_monitor {
-    int64_t due_ns;         /* of the next look; INT64_MAX = none. This and the next two: atomic */
-    int64_t level;          /* ration_pressure */
+    int64_t due_ns;    /* of the next look; INT64_MAX = none. This and the next three: atomic */
+    int64_t looked_ns; /* the last look */
+    int64_t level;     /* ration_pressure */
     int64_t level_until_ns; /* then nobody has looked for long, and it is not known */
-    pthread_mutex_t lock;   /* all below, but for the next three, which stay */
+    pthread_mutex_t lock;   /* all below, but for the next four, which stay */
     char sysroot[256];
     int64_t (*clock)(void);
+    int64_t pause_ns;
     int64_t process; /* pid: the child of a fork has neither its place nor its threads */
     ration_limits limits;
     rn_eyes *eyes; /* NULL = looks at nothing */
     bool leads;
     int descriptor;                      /* of the stall trigger; -1 = none */
-    int64_t looked_ns;                   /* the last look */
     rn_registry_division division;       /* the last good one */
     int64_t short_of;                    /* of the governor, at the last look .. */
     int64_t refusals;                    /* .. and of its root */
@@ -70,8 +70,9 @@ typedef struct rn_monitor_holding {
     int64_t now_ns;       /* of rn_clock_ns, before any of it was read */
 } rn_monitor_holding;
 
-/* Fills in what the governor holds, and the processes of its tree have in memory. `growth_bytes` was
- * read before the machine was: what was faulted in, or given back, in between counts once so. */
+/* Fills in what the governor holds, and the processes of its tree have in memory. `growth_bytes`
+ * was read before the machine was: what was faulted in, or given back, in between counts once so.
+ */
 void rn_monitor_measure(ration_governor *governor, int64_t growth_bytes,
                         rn_monitor_holding *holding);
 /* One turn at `registry` (NULL: as if alone). */

@@ -19,14 +19,19 @@
  * 2. The own limit is raised only in a turn that was written. Without one - the lock is not to be
  *    had, the file cannot be opened, read or written - the limit may only fall.
  * 3. A place that says nothing any more (cut short, overwritten, the file removed) stands for who
- *    was last seen there until that process ends or writes it again, for half a minute at most.
+ *    was last seen there until that process ends, or is seen in any place again.
  * 4. The child of a fork writes nothing and takes nothing; opening a registry of its own is its
  *    way.
  *
  * Bounds. What a process has in memory beside what it was granted counts, between two of its turns,
- * as if it were granted. Who forks inside of a turn, and is killed inside of the same turn, leaves
- * the lock to the child until that ends or starts another program. Of two files - somebody removed
- * the first - members find each other again in their next turns. */
+ * as if it were granted: for ever of one that takes a single turn, since its limit does not follow.
+ * The probe is read before the turn. Who had to wait for the lock does not count what others have
+ * taken since they were heard, which may have left the headroom only after it was read; what they
+ * take in the microseconds without a wait is counted twice until the next round (rn_limit_window).
+ * Who forks inside of a turn, and is killed inside of the same turn, leaves the lock to the child
+ * until that ends or starts another program. A process that becomes another program (execve) holds
+ * what it held until that opens a governor, or ends. Of two files - somebody removed the first -
+ * members find each other again in their next turns; who takes none is known only to who saw it. */
 #include <unistd.h>
 
 #include "executor/limit.h"
@@ -34,7 +39,6 @@
 
 #define LOOKS_MAX 16
 #define SILENCE_NS INT64_C(250000000)
-#define STANDS_NS INT64_C(30000000000) /* longer than anybody takes to come round again */
 #define NOISE_BYTES (INT64_C(1) << 20) /* what a process gains and loses without being granted */
 #define WAIT_NS INT64_C(10000000)
 #define FIRST_WAIT_NS INT64_C(500000000)
@@ -45,6 +49,8 @@ struct rn_registry {
     rn_failure failure;
     bool writes;
     bool turned;        /* the file was good in one turn at least */
+    bool divided;       /* a turn was had */
+    bool waited;        /* for this turn: the probe is old */
     bool has_limits;    /* `limits` are to be published */
     int64_t process;    /* who opened it */
     int64_t start_time; /* its */
@@ -60,10 +66,11 @@ struct rn_registry {
 
 /* --------------------------------------------------------------------------- opening, closing */
 
+static int64_t opened; /* numbers that this program has given to governors */
+
 static ration_status make_registry(const char *directory, bool writes, rn_registry **out_registry,
                                    ration_error *error)
 {
-    static int64_t opened;
     char path[RN_REGISTRY_PATH_BYTES];
     RN_TRY(rn_registry_file_name(directory, path, error));
     int64_t process = getpid();
@@ -145,6 +152,13 @@ static bool is_of(const rn_registry_entry *entry, const rn_registry *registry)
            entry->number == registry->number;
 }
 
+/* Of this process, when it was another program. */
+static bool is_ghost(const rn_registry_entry *entry, const rn_registry *registry)
+{
+    return entry->process == registry->process && entry->start_time == registry->start_time &&
+           entry->number > rn_load(&opened);
+}
+
 /* Without the lock: nobody else writes the place of a process that lives. Also where it says
  * nothing any more, since it stands for this one then. */
 static void give_back(rn_registry *registry)
@@ -221,7 +235,8 @@ static int64_t update_resident(const rn_registry *registry, int64_t place, int64
     int64_t change = memory_bytes - entry->memory_bytes;
     bool known =
         memory_bytes > 0 && entry->memory_bytes > 0 && is_first_of_process(registry, place);
-    if (!known || (change > -NOISE_BYTES && change < NOISE_BYTES)) {
+    bool doubtful = change > 0 && registry->waited;
+    if (!known || doubtful || (change > -NOISE_BYTES && change < NOISE_BYTES)) {
         return entry->resident_bytes;
     }
     int64_t most = RN_MAX(entry->limit_bytes, entry->granted_bytes);
@@ -240,10 +255,21 @@ static void look_again(rn_registry *registry)
 }
 
 /* Does what was known of a place stand for it, although it says nothing any more? */
-static bool stands(const rn_registry_entry *known, rn_registry_word word, int64_t now_ns)
+static bool stands(const rn_registry *registry, const rn_registry_entry *known,
+                   rn_registry_word word)
 {
-    return word != RN_REGISTRY_FREE && known->process != 0 &&
-           rn_add(now_ns, -known->heard_ns) < STANDS_NS;
+    if (word == RN_REGISTRY_FREE || known->process == 0) {
+        return false;
+    }
+    for (int64_t place = 0; place < RN_REGISTRY_PLACES; place++) {
+        const rn_registry_record *record = &registry->contents.records[place];
+        const rn_registry_entry *entry = &record->entry;
+        if (entry->process == known->process && entry->start_time == known->start_time &&
+            entry->number == known->number && rn_registry_file_judge(record) == RN_REGISTRY_ENTRY) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Renews `known` from what was read; places of who is gone are given back. */
@@ -262,7 +288,9 @@ static ration_status look_round(rn_registry *registry, rn_registry_file *file, i
                 continue;
             }
             /* Not written by this one: a copy. */
-        } else if (word == RN_REGISTRY_ENTRY || stands(known, word, now_ns)) {
+        } else if (word == RN_REGISTRY_ENTRY && is_ghost(&record->entry, registry)) {
+            known->process = 0;
+        } else if (word == RN_REGISTRY_ENTRY || stands(registry, known, word)) {
             const rn_registry_entry *entry = word == RN_REGISTRY_ENTRY ? &record->entry : known;
             registry->place = place == registry->place ? NO_PLACE : registry->place;
             int64_t memory;
@@ -398,6 +426,12 @@ static ration_status divide_file(rn_registry *registry, rn_registry_file *file, 
     return RATION_OK;
 }
 
+/* Has it nothing to go by without a turn? */
+static bool must_divide(const rn_registry *registry, const rn_registry_own *own)
+{
+    return own->limit_bytes == 0 && (!registry->divided || registry->process != getpid());
+}
+
 static ration_status take_turn(rn_registry *registry, struct turn *turn, ration_error *error)
 {
     if (registry->process != getpid()) {
@@ -407,7 +441,8 @@ static ration_status take_turn(rn_registry *registry, struct turn *turn, ration_
     rn_registry_file file = file_of(registry);
     RN_TRY(rn_registry_file_open(&file, RN_REGISTRY_MAKES, NULL, error));
     ration_status status = rn_registry_file_lock(
-        &file, true, turn->own->limit_bytes == 0 ? FIRST_WAIT_NS : WAIT_NS, error);
+        &file, true, must_divide(registry, turn->own) ? FIRST_WAIT_NS : WAIT_NS, error);
+    registry->waited = file.waited;
     if (status == RATION_OK) {
         status = divide_file(registry, &file, turn, error);
     }
@@ -426,7 +461,7 @@ ration_status rn_registry_divide(rn_registry *registry, const rn_registry_own *o
     }
     ration_error reason;
     ration_status status = take_turn(registry, &turn, &reason);
-    if (status != RATION_OK && own->limit_bytes == 0) {
+    if (status != RATION_OK && must_divide(registry, own)) {
         if (error != NULL) {
             *error = reason;
         }
@@ -438,6 +473,7 @@ ration_status rn_registry_divide(rn_registry *registry, const rn_registry_own *o
         turn.division.published = false;
         rn_copy_text(turn.division.note, sizeof(turn.division.note), reason.message);
     }
+    registry->divided |= turn.division.published;
     *out_division = turn.division;
     return RATION_OK;
 }

@@ -25,7 +25,7 @@ typedef struct rn_registry_entry {
     int64_t number;         /* of its governors, from 1 */
     int64_t granted_bytes;  /* of its root pool, when it was last heard */
     int64_t resident_bytes; /* the part of it that is in memory */
-    int64_t memory_bytes;   /* of the process, all it had in memory then; 0 = unknown */
+    int64_t memory_bytes;   /* of the process, in memory then (rn_probe_process); 0 = unknown */
     int64_t limit_bytes;    /* what it may grant: granted_bytes never grow above it */
     int64_t ceiling_bytes;  /* the most it would take; INT64_MAX = all there is */
     int64_t demand_bytes;   /* what it would use now; the rest is there for others first */
@@ -34,6 +34,7 @@ typedef struct rn_registry_entry {
     int64_t ratio_ppm;      /* limit_ratio */
     int64_t heard_ns;       /* CLOCK_MONOTONIC, when it was last heard */
     char group[RN_REGISTRY_GROUP_BYTES]; /* its memory control group (rn_probe.group) */
+    int64_t spare[4]; /* zeros; of later versions, which share the file with this one */
 } rn_registry_entry;
 
 /* Opens `directory`/ration-<user>-<epoch>.registry, and makes it where there is none. Counts as
@@ -53,7 +54,7 @@ typedef struct rn_registry_own {
     int64_t resident_bytes;      /* in memory, of the process beyond what it had before its first
                                     governor: all governors of a process bring the same, and no more
                                     than what each has granted counts for it */
-    int64_t limit_bytes;         /* what the root pool may grant now; 0 = it does not exist yet */
+    int64_t limit_bytes;         /* what the root pool may grant now; 0 = nothing yet */
     int64_t ceiling_bytes;       /* rn_limit_ceiling */
     int64_t demand_bytes;        /* what it would use now; INT64_MAX = all it gets */
     const ration_limits *limits; /* ratio, base, reserve, floor */
@@ -79,9 +80,10 @@ typedef struct rn_registry_division {
  * next turn: until then the larger of `own->limit_bytes` and the answer stands for it. `registry`
  * NULL: alone. Where the turn cannot be had (the lock is held by a process that does not go on, the
  * file cannot be written), the answer is what last was known of others makes of it, and never above
- * own->limit_bytes. Errors, only where own->limit_bytes is 0: ENVIRONMENT (no turn; all places are
- * taken; this is the child of a fork), FILE. Never allocates. Cost: one open, read and write of a
- * file; waits for the lock 10 ms at most, 500 ms in the first turn. One thread at a time. */
+ * own->limit_bytes. Errors, only where own->limit_bytes is 0 and this process had no turn yet:
+ * ENVIRONMENT (no turn; all places are taken; this is the child of a fork), FILE. Never allocates.
+ * Cost: one open, read and write of a file; waits for the lock 10 ms at most, 500 ms until the
+ * first turn was had while own->limit_bytes is 0. One thread at a time. */
 RATION_NODISCARD ration_status rn_registry_divide(rn_registry *registry, const rn_registry_own *own,
                                                   rn_registry_division *out_division,
                                                   ration_error *error);

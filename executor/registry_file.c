@@ -12,11 +12,14 @@
  *
  * Invariants
  * 1. Bytes are hostile: an entry counts only when its sum is right and every field is in its range.
- * 2. The file is a regular one, of the user, closed to all others; links are not followed, and a
- *    FIFO does not hold up.
+ * 2. The file is a regular one, of the user, closed to all others, with one name; links are not
+ *    followed, and a FIFO does not hold up.
  * 3. A place is written with one call; who reads it half written finds a wrong sum.
  * 4. The space of the places is there before the first one is taken: a full disk stops nobody
  *    later.
+ *
+ * A later version keeps head and places as they are, and puts what is new into their spare words:
+ * of two that cannot read each other's places each would go on as if it were alone.
  *
  * Rejected: a lock of fcntl(2), which any other descriptor of the file that this process closes
  * would drop. A mapping, as the shared ledger has: it needs a file that nobody else can shorten. */
@@ -89,6 +92,7 @@ static ration_status judge_file(rn_registry_file *file, ration_error *error)
     why = !S_ISREG(status.st_mode)      ? "is no regular file"
           : status.st_uid != geteuid()  ? "belongs to another user"
           : (status.st_mode & 077) != 0 ? "is open to other users"
+          : status.st_nlink > 1         ? "has a second name"
                                         : NULL;
     if (why != NULL) {
         return rn_error_at(error, RATION_FILE, file->path, 0, 0,
@@ -146,6 +150,7 @@ static ration_status wait_for_lock(rn_registry_file *file, int64_t wait_ns, rati
         if (errno != EWOULDBLOCK && errno != EINTR) {
             return fail(file, "cannot lock the registry", errno, error);
         }
+        file->waited = true;
         if (rn_clock_ns() >= until_ns) {
             return rn_error_at(error, RATION_ENVIRONMENT, file->path, 0, 0,
                                "a process that was stopped with it must go on, or end",
@@ -226,16 +231,17 @@ ration_status rn_registry_file_read(rn_registry_file *file, bool writes, bool he
     }
     bool good = memcmp(out_contents->magic, magic, sizeof(magic)) == 0 &&
                 out_contents->layout == sizeof(*out_contents);
-    if (good || !writes) {
-        if (!good) {
-            memset(out_contents, 0, sizeof(*out_contents));
-        }
+    if (good) {
         return RATION_OK;
     }
     if (!heals && !is_blank(out_contents, offsetof(rn_registry_contents, records))) {
         return rn_error_at(error, RATION_FILE, file->path, 0, 0,
                            "remove it when no other process of Ration runs",
                            "the registry is damaged, or of another version");
+    }
+    if (!writes) {
+        memset(out_contents, 0, sizeof(*out_contents));
+        return RATION_OK;
     }
     return write_head(file, out_contents, error);
 }

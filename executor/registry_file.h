@@ -51,6 +51,7 @@ typedef struct rn_registry_file {
     const char *path;
     rn_failure *failure; /* of the next system calls */
     int descriptor;
+    bool waited; /* somebody else had the lock */
 } rn_registry_file;
 
 /* Errors: ENVIRONMENT, INVALID_ARGUMENT. */

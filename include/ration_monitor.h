@@ -59,8 +59,9 @@ RATION_PUBLIC void ration_governor_read(const ration_governor *governor,
 /* How short of memory the host is; one load. Any thread. */
 RATION_PUBLIC ration_pressure ration_governor_pressure(const ration_governor *governor);
 /* A descriptor to poll for POLLPRI: the kernel says that tasks wait for memory, and it is time for
- * ration_governor_hasten and a tick. Belongs to the governor, and goes by the limits of the first call that had one; -1 = the
- * kernel does not offer it here, or nothing is followed: ticks alone then. */
+ * ration_governor_hasten and a tick. Belongs to the governor, and goes by the limits of the first
+ * call that had one; -1 = the kernel does not offer it here, or nothing is followed: ticks alone
+ * then. */
 RATION_PUBLIC int ration_governor_pressure_descriptor(const ration_governor *governor);
 
 /* Makes the next tick look, though the interval is not over: when the descriptor was ready. At most

@@ -16,6 +16,11 @@ case $RATION in /*) ;; *) RATION=$root/$RATION ;; esac
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 unset COLUMNS NO_COLOR
+# Alone, a test divides the machine with nobody else either; tools/run-tests gives each a folder.
+if [ -z "${RATION_REGISTRY_DIRECTORY:-}" ]; then
+    mkdir -m 700 "$scratch/.registry"
+    export RATION_REGISTRY_DIRECTORY=$scratch/.registry
+fi
 : >"$scratch/out" >"$scratch/err"
 cases=0 failures=0 current='' failed_already=''
 

@@ -114,8 +114,9 @@ int rn_probe_stall_trigger(const rn_probe *probe, int64_t stall_us, int64_t wind
 /* When a process started, in clock ticks since boot: tells it from a later one with its pid. 0 =
  * there is none, or it has ended and was not waited for; -1 = cannot be read. */
 int64_t rn_probe_start_time(int64_t pid);
-/* The same, with what it has in memory, files it maps included; 0 = cannot be read. */
-int64_t rn_probe_process(int64_t pid, int64_t *out_resident_bytes);
+/* The same, with what it has in memory that neither a file nor shared memory is behind: the page
+ * cache has left nobody's headroom. 0 = cannot be read. Cost: two files. */
+int64_t rn_probe_process(int64_t pid, int64_t *out_private_bytes);
 /* What pids and start times count in: the boot, and this process's pid and time namespaces. The
  * same for all who mean the same by them; 0 = cannot be read. */
 int64_t rn_probe_epoch(void);

@@ -51,17 +51,9 @@ static const char *find_field(const char *line, int wanted)
     return at;
 }
 
-int64_t rn_probe_start_time(int64_t pid)
+/* `path`: /proc/PID. */
+static int64_t read_start(const char *path, int64_t pid)
 {
-    int64_t resident;
-    return rn_probe_process(pid, &resident);
-}
-
-int64_t rn_probe_process(int64_t pid, int64_t *out_resident_bytes)
-{
-    char path[64];
-    rn_text text = rn_text_over(path, sizeof(path));
-    rn_text_format(&text, "/proc/%lld", (long long)pid);
     char last[1024] = "";
     rn_lines_place place = {.sysroot = ""};
     rn_lines lines;
@@ -76,10 +68,6 @@ int64_t rn_probe_process(int64_t pid, int64_t *out_resident_bytes)
     const char *threads = find_field(last, 20);
     const char *start = find_field(last, 22);
     int64_t thread_count, ticks;
-    const char *pages = find_field(last, 24);
-    if (pages == NULL || !rn_lines_number(pages, sysconf(_SC_PAGESIZE), out_resident_bytes)) {
-        *out_resident_bytes = 0;
-    }
     if (start != NULL && rn_lines_number(threads, 1, &thread_count) &&
         rn_lines_number(start, 1, &ticks)) {
         /* A first thread that has ended shows as Z while others run; alone it has no memory left.
@@ -89,6 +77,44 @@ int64_t rn_probe_process(int64_t pid, int64_t *out_resident_bytes)
     }
     /* /proc may hide the processes of others; their pids are there all the same. */
     return kill((pid_t)pid, 0) != 0 && errno == ESRCH ? 0 : -1;
+}
+
+/* statm: all pages, those in memory, those of these that a file or shared memory is behind, .. */
+static int64_t read_private(const char *path)
+{
+    char line[256];
+    int64_t page = sysconf(_SC_PAGESIZE), resident, shared;
+    if (rn_lines_first("", path, "/statm", line, sizeof(line)) != 0) {
+        return 0;
+    }
+    const char *second = strchr(line, ' ');
+    const char *third = second == NULL ? NULL : strchr(second + 1, ' ');
+    if (third == NULL || !rn_lines_number(second + 1, page, &resident) ||
+        !rn_lines_number(third + 1, page, &shared)) {
+        return 0;
+    }
+    return RN_MAX(0, resident - shared);
+}
+
+static void put_path(char path[64], int64_t pid)
+{
+    rn_text text = rn_text_over(path, 64);
+    rn_text_format(&text, "/proc/%lld", (long long)pid);
+}
+
+int64_t rn_probe_start_time(int64_t pid)
+{
+    char path[64];
+    put_path(path, pid);
+    return read_start(path, pid);
+}
+
+int64_t rn_probe_process(int64_t pid, int64_t *out_private_bytes)
+{
+    char path[64];
+    put_path(path, pid);
+    *out_private_bytes = read_private(path);
+    return read_start(path, pid);
 }
 
 static int64_t namespace_number(const char *path)

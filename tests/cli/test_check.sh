@@ -277,6 +277,36 @@ expect_code 3
 row spill_directory /var/tmp /tmp "needs a restart: a reload is refused"
 expect_out "a reload would be refused as a whole: 1 key needs a restart"
 
+begin "a file that names another folder than the one it runs with"
+mkdir -p other/dev/shm elsewhere && chmod 700 other/dev/shm
+ln -s /proc /sys other/
+(
+    unset RATION_REGISTRY_DIRECTORY
+    printf 'limit_bytes: 96MiB\nregistry_directory: %s\n' "$PWD/other/dev/shm" >apart.yaml
+    exec "$RATION" replay w.yaml --quiet --config apart.yaml >apart.out 2>&1
+) &
+apart=$!
+printf 'limit_bytes: 96MiB\nregistry_directory: %s\n' "$PWD/elsewhere" >moved.yaml
+# there COMMAND..: until it has registered, without this shell's variable.
+there() {
+    for ((i = 0; i < 200; i++)); do
+        run env -u RATION_REGISTRY_DIRECTORY "$RATION" check --against "$apart" moved.yaml "$@"
+        test $code != 5 && break
+        sleep 0.05
+    done
+}
+there --registry "$PWD/other/dev/shm"
+expect_code 3
+row registry_directory "$PWD/other/dev/shm" "$PWD/elsewhere" "needs a restart: a reload is refused"
+begin "or than the usual one"
+there --sysroot other
+expect_code 3
+row registry_directory "$PWD/other/dev/shm" "$PWD/elsewhere" "needs a restart: a reload is refused"
+kill -INT "$apart"
+wait "$apart"
+run ration check --registry elsewhere running.yaml
+expect_code 2
+
 begin "several: one has to be named"
 start
 run ration check --against running running.yaml

@@ -79,7 +79,7 @@ run ration init
 expect_code 0
 expect_silence
 cp out memory.yaml
-run ration check
+run env -u RATION_REGISTRY_DIRECTORY "$RATION" check --no-machine
 expect_code 0
 expect_exactly "memory.yaml: ok
 "

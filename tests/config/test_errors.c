@@ -15,8 +15,8 @@ static ration_error error;
 
 static size_t read_file(const char *folder, const char *name, char *bytes)
 {
-    char path[512];
-    snprintf(path, sizeof(path), "tests/config/%s/%s", folder, name);
+    char path[256];
+    snprintf(path, sizeof(path), "tests/config/%.40s/%.200s", folder, name);
     FILE *file = fopen(support_path(path), "rb");
     ck_assert_msg(file != NULL, "%s", path);
     size_t length = fread(bytes, 1, FILE_BYTES_MAX - 1, file);
@@ -29,8 +29,8 @@ static size_t read_file(const char *folder, const char *name, char *bytes)
 /* Calls `visit` with the name of each .yaml of tests/config/`folder`; how many there are. */
 static int visit_files(const char *folder, void (*visit)(const char *name))
 {
-    char path[512];
-    snprintf(path, sizeof(path), "tests/config/%s", folder);
+    char path[64];
+    snprintf(path, sizeof(path), "tests/config/%.40s", folder);
     DIR *entries = opendir(support_path(path));
     ck_assert_ptr_nonnull(entries);
     int count = 0;

@@ -153,6 +153,48 @@ START_TEST(test_limits__reads_every_key)
 }
 END_TEST
 
+/* The row of docs/limits.md that ends in `ending`. */
+static const char *find_row(const char *ending)
+{
+    static char row[4096];
+    FILE *file = fopen("docs/limits.md", "r");
+    ck_assert_ptr_nonnull(file);
+    bool found = false;
+    while (!found && fgets(row, sizeof(row), file) != NULL) {
+        found = row[0] == '|' && strstr(row, ending) != NULL;
+    }
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_msg(found, "no row %s", ending);
+    return row;
+}
+
+/* The rows of its reload table name the keys that the column `when` of keys.c does. */
+START_TEST(test_limits__documentation_says_when_keys_hold)
+{
+    static const struct {
+        rn_limits_when when;
+        const char *ending;
+    } rows[] = {{RN_LIMITS_NEW_QUERIES, " | queries that begin afterwards |"},
+                {RN_LIMITS_RESTART, " | nobody: the reload is refused"}};
+    size_t count;
+    const rn_limits_key *keys = rn_limits_keys(&count);
+    for (size_t i = 0; i < RN_COUNT(rows); i++) {
+        const char *row = find_row(rows[i].ending);
+        for (size_t key = 0; key < count; key++) {
+            char name[64];
+            snprintf(name, sizeof(name), "`%s`", keys[key].name);
+            ck_assert_msg((strstr(row, name) != NULL) == (keys[key].when == rows[i].when), "%s: %s",
+                          name, row);
+        }
+    }
+    keys = rn_limits_group_keys(&count);
+    for (size_t key = 0; key < count; key++) {
+        bool new_queries = strcmp(keys[key].name, "query_limit_bytes") == 0;
+        ck_assert_int_eq(keys[key].when, new_queries ? RN_LIMITS_NEW_QUERIES : RN_LIMITS_NOW);
+    }
+}
+END_TEST
+
 START_TEST(test_limits__reads_groups)
 {
     support_ok(parse("limit_bytes: 1GiB\n"
@@ -322,6 +364,7 @@ int main(void)
     const TTest *const tests[] = {
         test_limits__defaults_are_the_documented_ones,
         test_limits__tables_are_sound,
+        test_limits__documentation_says_when_keys_hold,
         test_limits__reads_groups,
         test_limits__bounds_groups,
         test_limits__validates_groups,

@@ -100,7 +100,8 @@ START_TEST(test_profiles__files_name_every_key)
         const char *next = strstr(at, line);
         ck_assert_msg(next != NULL, "%s is missing or out of order", keys[i].name);
         const char *restart = strstr(at, "A change needs a restart.");
-        ck_assert_msg((restart != NULL && restart < next) == keys[i].restart, "%s", keys[i].name);
+        ck_assert_msg((restart != NULL && restart < next) == (keys[i].when == RN_LIMITS_RESTART),
+                      "%s", keys[i].name);
         at = next + 1;
     }
     ck_assert_int_eq(strncmp(wanted, "# yaml-language-server: $schema=memory.schema.json\n", 51),

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 
+#include "executor/ask.h"
 #include "executor/monitor_look.h"
 #include "tests/executor/governor_world.h"
 
@@ -111,7 +112,8 @@ SUPPORT_UNUSED static void set_machine(machine *made)
 
 SUPPORT_UNUSED static ration_status try_open_on(machine *made, ration_error *error)
 {
-    const rn_monitor_place place = {.sysroot = made->folder, .clock = machine_clock};
+    const rn_monitor_place place = {
+        .sysroot = made->folder, .clock = machine_clock, .pause_ns = 1000};
     return rn_governor_open_at(&made->limits, &place, &made->governor, error);
 }
 
@@ -170,6 +172,53 @@ SUPPORT_UNUSED static void let_go(machine *made, holder *self)
 static inline int64_t eight_tenths(int64_t bytes)
 {
     return bytes * 8 / 10;
+}
+
+/* Holds `bytes` that are resident, and could write `spillable` of them. */
+SUPPORT_UNUSED static holder hold_spillable(machine *made, int64_t bytes, int64_t spillable)
+{
+    holder self;
+    hold(made, &self, bytes);
+    rn_ask_can_spill(rn_slot_of(self.slot), spillable);
+    return self;
+}
+
+/* Writes `bytes` out, and says so. */
+SUPPORT_UNUSED static void give(machine *made, const holder *self, int64_t bytes)
+{
+    ration_slot_release(self->slot, bytes);
+    rn_ask_can_spill(rn_slot_of(self->slot), rn_load(&self->query->spillable_bytes) - bytes);
+    rn_ask_gave(self->query);
+    made->available += bytes;
+    made->resident -= bytes;
+}
+
+SUPPORT_UNUSED static rn_answer ask(const holder *self, int64_t bytes)
+{
+    return rn_ask(rn_slot_of(self->slot), bytes, "site").answer;
+}
+
+SUPPORT_UNUSED static bool is_asked(const holder *self)
+{
+    return rn_ask_wants(self->query) != 0;
+}
+
+SUPPORT_UNUSED static ration_answer claim(const holder *self, int64_t bytes)
+{
+    return ration_query_try_claim(self->query, bytes, "plan").answer;
+}
+
+SUPPORT_UNUSED static holder enter(machine *made)
+{
+    holder self = {.bytes = 0};
+    self.query = open_query(made->governor, NULL, &self.slot);
+    return self;
+}
+
+SUPPORT_UNUSED static bool is_woken(const holder *self)
+{
+    rn_ticket_state state = rn_ticket_read(self->query->entry);
+    return state != RN_TICKET_RESTING && state != RN_TICKET_WAITING;
 }
 
 SUPPORT_UNUSED static void clear_machine(machine *made)

@@ -47,16 +47,41 @@ START_TEST(test_monitor_blind__a_source_that_vanishes_raises_nothing)
         ck_assert_int_eq(limit_of(&made), eight_tenths(GIB));
     }
     ck_assert_ptr_nonnull(strstr(read_figures(&made).note, "memory.max"));
-    for (int i = 0; i < 300; i++) { /* half a minute later it is how the machine is */
+    for (int i = 0; i < 400; i++) { /* however long */
         machine_now += 100000000;
         ration_governor_tick(made.governor);
     }
-    ck_assert_int_eq(limit_of(&made), 8 * GIB);
+    ck_assert_int_eq(limit_of(&made), eight_tenths(GIB));
     made.group_limit = 2 * GIB;
     for (int i = 0; i < 10; i++) { /* seen by a full reading */
         look(&made);
     }
     ck_assert_int_eq(limit_of(&made), eight_tenths(2 * GIB));
+    clear_machine(&made);
+}
+END_TEST
+
+/* But for a process that was moved: then it is how the machine is. */
+START_TEST(test_monitor_blind__a_move_is_believed_after_a_while)
+{
+    machine made;
+    set_machine(&made);
+    made.group_limit = GIB;
+    write_machine(&made);
+    open_on(&made);
+    look(&made);
+    put_file(&made, "proc/self/cgroup", "0::/other\n");
+    put_file(&made, "sys/fs/cgroup/other/memory.max", "garbage\n");
+    for (int i = 0; i < 290; i++) {
+        machine_now += 100000000;
+        ration_governor_tick(made.governor);
+        ck_assert_int_eq(limit_of(&made), eight_tenths(GIB));
+    }
+    for (int i = 0; i < 20; i++) {
+        machine_now += 100000000;
+        ration_governor_tick(made.governor);
+    }
+    ck_assert_int_eq(limit_of(&made), 8 * GIB);
     clear_machine(&made);
 }
 END_TEST
@@ -134,6 +159,12 @@ START_TEST(test_monitor_blind__goes_on_without_a_registry)
     look(&made);
     ck_assert_int_eq(limit_of(&made), 4 * GIB);
     ck_assert_str_ne(read_figures(&made).note, "");
+    ck_assert_int_eq(mkdir(made.registry, 0700), 0); /* it is tried again */
+    for (int i = 0; i < 11; i++) {
+        look(&made);
+    }
+    ck_assert_ptr_nonnull(made.governor->monitor->eyes->registry);
+    ck_assert_str_eq(read_figures(&made).note, "");
     clear_machine(&made);
 }
 END_TEST
@@ -142,6 +173,7 @@ int main(void)
 {
     const TTest *const tests[] = {test_monitor_blind__an_unreadable_machine_raises_nothing,
                                   test_monitor_blind__a_source_that_vanishes_raises_nothing,
+                                  test_monitor_blind__a_move_is_believed_after_a_while,
                                   test_monitor_blind__half_of_a_source_raises_nothing,
                                   test_monitor_blind__falls_without_descriptors,
                                   test_monitor_blind__goes_on_without_a_registry};

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The registry in one process: places, who is gone, limits, faults. */
+#include <pthread.h>
+#include <sys/mman.h>
+#include <time.h>
+
 #include "tests/executor/registry_world.h"
 
 /* ------------------------------------------------------------------------------------- places */
@@ -55,6 +59,82 @@ START_TEST(test_registry__what_a_process_has_in_memory_counts_once)
     }
     rn_registry_close(first);
     rn_registry_close(second);
+    support_remove(folder);
+}
+END_TEST
+
+/* Page cache has left nobody's headroom, whoever maps it. */
+START_TEST(test_registry__mapped_files_are_no_memory_of_others)
+{
+    setup();
+    char name[300];
+    snprintf(name, sizeof name, "%s/mapped", folder);
+    int descriptor = open(name, O_RDWR | O_CREAT, 0600);
+    ck_assert_int_eq(posix_fallocate(descriptor, 0, 64 * MIB), 0);
+    rn_registry *first = open_registry(), *second = open_registry();
+    (void)divide(first, 500 * MIB, 10 * MIB);
+    ck_assert_int_eq(divide(second, 0, 0).total_bytes, 1010 * MIB);
+    char *mapped = mmap(NULL, 64 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    ck_assert(mapped != MAP_FAILED);
+    memset(mapped, 1, 64 * MIB);
+    rn_registry *third = open_registry();
+    ck_assert_int_eq(divide(third, 0, 0).total_bytes, 1010 * MIB);
+    ck_assert_int_eq(munmap(mapped, 64 * MIB), 0);
+    ck_assert_int_eq(close(descriptor), 0);
+    rn_registry_close(third);
+    rn_registry_close(second);
+    rn_registry_close(first);
+    support_remove(folder);
+}
+END_TEST
+
+struct holder {
+    pthread_barrier_t held;
+};
+
+/* Has the lock for a while, as a turn of somebody else. */
+static void *hold(void *argument)
+{
+    struct holder *holder = argument;
+    rn_failure none = {0};
+    rn_registry_file file = {.path = path, .failure = &none, .descriptor = -1};
+    bool locked = rn_registry_file_open(&file, RN_REGISTRY_MAKES, NULL, NULL) == RATION_OK &&
+                  rn_registry_file_lock(&file, true, INT64_C(1000000000), NULL) == RATION_OK;
+    (void)pthread_barrier_wait(&holder->held);
+    (void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    rn_registry_file_close(&file);
+    return locked ? argument : NULL;
+}
+
+/* What was taken since the probe was read may be in the headroom still. */
+START_TEST(test_registry__who_waited_for_its_turn_counts_no_growth)
+{
+    setup();
+    rn_registry *first = open_registry();
+    (void)divide(first, 500 * MIB, 10 * MIB);
+    char *memory = mmap(NULL, 64 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert(memory != MAP_FAILED);
+    memset(memory, 1, 64 * MIB);
+    bool seen = false;
+    for (int i = 0; i < 100 && !seen; i++) { /* until the turn came while the lock was held */
+        struct holder holder;
+        pthread_t thread;
+        void *locked;
+        ck_assert_int_eq(pthread_barrier_init(&holder.held, NULL, 2), 0);
+        rn_registry *late = open_registry();
+        ck_assert_int_eq(pthread_create(&thread, NULL, hold, &holder), 0);
+        (void)pthread_barrier_wait(&holder.held);
+        seen = divide(late, 0, 0).total_bytes == 1010 * MIB;
+        ck_assert_int_eq(pthread_join(thread, &locked), 0);
+        ck_assert_ptr_nonnull(locked);
+        rn_registry_close(late);
+    }
+    ck_assert(seen);
+    rn_registry *late = open_registry();
+    ck_assert_int_gt(divide(late, 0, 0).total_bytes, 1060 * MIB); /* without a wait */
+    rn_registry_close(late);
+    rn_registry_close(first);
+    ck_assert_int_eq(munmap(memory, 64 * MIB), 0);
     support_remove(folder);
 }
 END_TEST
@@ -138,6 +218,12 @@ START_TEST(test_registry__who_is_gone_is_forgotten)
     }
     ck_assert_int_eq(close(descriptor), 0);
     ck_assert_int_eq(waitpid(zombie, NULL, 0), zombie);
+    /* Nor is who this process was before it became this program. */
+    rn_registry_entry ghost = entry_of(getpid(), own_start);
+    ghost.number = 1000;
+    write_entry(30, &ghost);
+    ck_assert_int_eq(divide(registry, 800 * MIB, 0).others, 0);
+    ck_assert_int_eq(count_listed(registry), 1);
     /* A copy of the own entry is nobody either. */
     write_entry(20, &contents.records[0].entry);
     ck_assert_int_eq(divide(registry, 800 * MIB, 0).others, 0);
@@ -283,6 +369,8 @@ int main(void)
     const TTest *const tests[] = {
         test_registry__governors_of_one_process_divide,
         test_registry__what_a_process_has_in_memory_counts_once,
+        test_registry__mapped_files_are_no_memory_of_others,
+        test_registry__who_waited_for_its_turn_counts_no_growth,
         test_registry__without_one_the_division_is_alone,
         test_registry__sixty_four_places_and_not_one_more,
         test_registry__who_is_gone_is_forgotten,

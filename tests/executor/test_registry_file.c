@@ -21,6 +21,9 @@ START_TEST(test_registry_file__odd_files_are_refused)
     ck_assert_int_eq(rmdir(path), 0);
     overwrite(0, "x", 1);
     expect_refused(RATION_FILE, "damaged, or of another version");
+    rn_registry *looked;
+    ration_error why;
+    ck_assert_int_eq(rn_registry_look(folder, &looked, &why), RATION_FILE); /* not: nobody */
     ck_assert_int_eq(truncate(path, 0), 0);
     ck_assert_int_eq(chmod(path, 0640), 0);
     expect_refused(RATION_FILE, "open to other users");
@@ -31,7 +34,10 @@ START_TEST(test_registry_file__odd_files_are_refused)
         ck_assert_int_eq(chown(path, 0, 0), 0);
     }
     rn_registry_close(open_registry()); /* empty: as good as none */
-    if (geteuid() == 0) {               /* a folder that is not to be written to */
+    ck_assert_int_eq(link(path, other), 0);
+    expect_refused(RATION_FILE, "second name");
+    ck_assert_int_eq(unlink(other), 0);
+    if (geteuid() == 0) { /* a folder that is not to be written to */
         pid_t child = fork();
         if (child == 0) {
             ck_assert(chmod(folder, 0755) == 0 && seteuid(65534) == 0);
@@ -186,6 +192,37 @@ START_TEST(test_registry_file__a_file_that_is_removed_cut_or_replaced_is_made_ag
 }
 END_TEST
 
+/* One that takes a single turn writes its place once: nothing ends it but its process. */
+START_TEST(test_registry_file__who_is_silent_stands_until_its_process_ends)
+{
+    setup();
+    rn_registry *registry = open_registry();
+    pid_t child = fork();
+    if (child == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    rn_registry_entry silent = entry_of(child, rn_probe_start_time(child));
+    silent.heard_ns = RN_MAX(1, rn_clock_ns() - INT64_C(3600000000000));
+    (void)divide(registry, 0, 0);
+    write_entry(7, &silent);
+    ck_assert_int_eq(divide(registry, 9 * MIB, 0).others_limit_bytes, 100 * MIB);
+    ck_assert_int_eq(unlink(path), 0);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(divide(registry, 9 * MIB, 0).others_limit_bytes, 100 * MIB);
+    }
+    write_entry(20, &silent); /* counts once where it comes again */
+    ck_assert_int_eq(divide(registry, 9 * MIB, 0).others_limit_bytes, 100 * MIB);
+    ck_assert_int_eq(truncate(path, 0), 0);
+    ck_assert_int_eq(divide(registry, 9 * MIB, 0).others, 1);
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    ck_assert_int_eq(divide(registry, 9 * MIB, 0).others, 0);
+    rn_registry_close(registry);
+    support_remove(folder);
+}
+END_TEST
+
 START_TEST(test_registry_file__any_bytes_are_survived)
 {
     setup();
@@ -268,6 +305,9 @@ START_TEST(test_registry_file__who_is_stopped_with_the_lock_lets_others_only_fal
     division.limit_bytes = 7;
     ck_assert_int_eq(try_divide(late, 0, 0, &division, &error), RATION_ENVIRONMENT);
     ck_assert_int_eq(division.limit_bytes, 7);
+    /* One that had a turn is no newcomer, though it may grant nothing. */
+    support_ok(try_divide(registry, 0, 0, &division, &error), &error);
+    ck_assert(!division.published && division.limit_bytes == 0);
     ck_assert_int_eq(count_listed(registry), 1); /* reads all the same */
     ck_assert_int_eq(kill(child, SIGKILL), 0);
     ck_assert_int_eq(waitpid(child, NULL, 0), child);
@@ -340,6 +380,7 @@ int main(void)
         test_registry_file__entries_are_judged_by_sum_and_range,
         test_registry_file__a_full_disk_is_found_out_before_a_place_is_taken,
         test_registry_file__a_file_that_is_removed_cut_or_replaced_is_made_again,
+        test_registry_file__who_is_silent_stands_until_its_process_ends,
         test_registry_file__any_bytes_are_survived,
         test_registry_file__who_is_stopped_with_the_lock_lets_others_only_fall,
         test_registry_file__a_fork_inside_of_a_turn_does_not_keep_the_lock,

@@ -4,7 +4,9 @@
 # What the tests here share: memory control groups (version 1) that go away with what runs in them
 # however a test ends, and workloads that want more than there is.
 . tests/support.sh
+unset RATION_REGISTRY_DIRECTORY # memory.yaml names the folder
 governing=$root/tests/governing
+export RATION_REGISTRY_DIRECTORY=$scratch
 hierarchy=/sys/fs/cgroup/memory
 groups=$hierarchy/ration-governing-$$
 
@@ -127,8 +129,7 @@ need_watch() {
 
 started=()
 
-# start NAME GROUP WORKLOAD [OPTION]...: a replay in the background, under $scratch/memory.yaml.
-# Leaves $scratch/NAME.json, .csv, .err and, when it has ended, .code.
+# start NAME GROUP WORKLOAD [OPTION]...: a replay in the background, on all defaults. Leaves $scratch/NAME.json, .csv, .err and, when it has ended, .code.
 start() {
     local name=$1 group=$2 work=$3
     shift 3

@@ -16,7 +16,6 @@ need_spill_place
 need_watch
 mib=${GOVERNING_MIB:-600}
 rows=$((mib * 6000))
-echo "registry_directory: $scratch" >"$scratch/memory.yaml"
 workload "$scratch/rows.yaml" held_rows "$rows" 1
 "$RATION" replay "$scratch/rows.yaml" --quiet --results "$scratch/rows.csv" >/dev/null || exit 1
 workload "$scratch/work.yaml" held "$rows" 1 1000 2
@@ -66,18 +65,21 @@ start work host/work work.yaml
 work=$(process_in host/work)
 
 begin "the limit is loaded"
-await 20 "\$5 > \$4 * 0.95" || fail "it never was"
+await 20 "\$5 > \$4 * 0.95" || {
+    fail "it never was"
+    finish
+}
 high=$(newest 4)
 
 begin "cut to a value between use and use / ratio, the group takes the limit with it"
 for _ in {1..500}; do # one query may have just ended
     used=$(used_in host)
     cut=$((used * 9 / 8))
-    test "$used" -ge $((high / 10 * 9)) && set_limit $cut && break
+    test "$used" -ge $((high * 9 / 10)) && set_limit $cut && break
     sleep 0.02
 done
 test -n "$at" || fail "the kernel cannot reach $cut bytes"
-echo "figure: $(mib "$used") in use, limit of the group from $mib MiB to $(mib $cut)"
+echo "figure: $(mib "$used") in use, limit of the group from $mib MiB to $(mib "$cut")"
 expect_follow "limit below ratio x the group's" "$at" "\$4 <= $cut * 0.8" 3 5
 low=$(newest 4)
 expect_follow "what is above is written out" "$at" "\$4 <= $cut * 0.8 && \$5 <= \$4" 100 10

@@ -19,7 +19,6 @@ need_watch
 mib=${GOVERNING_MIB:-1024}
 rows=$((mib * 4500))
 bound=$(((mib << 20) * 8 / 10))
-echo "registry_directory: $scratch" >"$scratch/memory.yaml"
 workload "$scratch/rows.yaml" held_rows "$rows" 1
 "$RATION" replay "$scratch/rows.yaml" --quiet --results "$scratch/rows.csv" >/dev/null || exit 1
 
@@ -127,8 +126,7 @@ four() {
 
 # alone NAME: one with no reserve, so that its limit is the ratio of what there is.
 alone() {
-    printf 'registry_directory: %s\nuntracked_reserved_memory_mb: 0\n' "$scratch" \
-        >"$scratch/alone.yaml"
+    echo 'untracked_reserved_memory_mb: 0' >"$scratch/alone.yaml"
     workload "$scratch/large.yaml" held $((mib * 9000)) 1
     make_group host $((mib << 20))
     make_group "host/$1"

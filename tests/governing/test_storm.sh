@@ -17,8 +17,8 @@ mkdir "$map"
 
 # good NUMBER: a file that can hold; the number can be read back.
 good() {
-    printf 'limit_bytes: %dMiB\nquery_rows_max: %d\nregistry_directory: %s\n' \
-        $((8 + $1 % 4)) $((1000000000 + $1)) "$scratch"
+    printf 'limit_bytes: %dMiB\nquery_rows_max: %d\nspill_directory: /var/tmp\n' \
+        $((8 + $1 % 4)) $((1000000000 + $1))
     printf 'groups:\n  some: { limit_bytes: %dMiB, share: %d }\n' $((6 + $1 % 3)) $((1 + $1 % 5))
     test $(($1 % 3)) = 0 || printf '  other: { queries_max: %d }\n' $((1 + $1 % 7))
 }
@@ -29,7 +29,7 @@ bad() {
     0) printf 'limit_bytes: 1MiB\nlimit_byte: 3\n' ;;
     1) printf 'groups: {{{\n' ;;
     2) head -c 3000 /dev/urandom ;;
-    3) good "$1" | sed 's/^registry_directory.*/registry_directory: \/somewhere/' ;;
+    3) good "$1" | sed 's/^spill_directory.*/spill_directory: \/tmp/' ;;
     esac
 }
 

@@ -100,8 +100,9 @@ void sim_homes_choose(const ration_limits *limits, int64_t now_ns)
         int64_t part = (need + of->untracked_reserved_bytes + KIB) * 1000000 / of->limit_ratio_ppm;
         total = RN_MAX(total, (part + 4 * KIB) * sim_the.home_count);
     }
-    sim_machine_begin(total * between(100, sim_one_in(2) ? 130 : 400) / 100,
-                      sim_one_in(3) ? between(0, 100) : 100);
+    int64_t percent = between(100, sim_one_in(2) ? 130 : 400);
+    sim_machine_begin(total * percent / 100, sim_one_in(3) ? between(0, 100) : 100,
+                      getenv("SIM_GROUP") != NULL);
     for (uint32_t i = 0; i < sim_the.home_count; i++) {
         note_least(&sim_the.homes[i]);
     }

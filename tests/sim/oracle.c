@@ -187,9 +187,11 @@ static bool could_give(const sim_query *at)
     if (at->execution == NULL || ration_query_status(at->query) != RATION_OK) {
         return false;
     }
-    rn_spillable spillable = rn_execution_spillable(at->execution);
-    return rn_load(&at->query->spillable_bytes) > 0 && spillable.now_bytes >= GIVES_BYTES &&
-           count_held(at) > at->query->pool->share && at->query->spent_bytes == 0;
+    if (rn_load(&at->query->spillable_bytes) <= 0 || at->query->spent_bytes != 0 ||
+        count_held(at) <= at->query->pool->share) {
+        return false; /* an operator that has said nothing may be half open */
+    }
+    return rn_execution_spillable(at->execution).now_bytes >= GIVES_BYTES;
 }
 
 /* What nobody but the asker can be made to give below `pool`: claims. */
@@ -352,8 +354,9 @@ static bool may_end_so(const sim_query *query)
     case RATION_QUERY_LIMIT:
     case RATION_GROUP_LIMIT:
     case RATION_GLOBAL_LIMIT:
-    case RATION_VICTIM:
         return hogs(query) || query->cut_off;
+    case RATION_VICTIM: /* a cursor that rests is asked again and again, and all at once */
+        return hogs(query) || query->cut_off || query->idle_ns > 0;
     default:
         return false;
     }

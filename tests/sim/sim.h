@@ -143,8 +143,9 @@ void sim_home_reload(sim_home *home, sim_totals *totals);
 
 void sim_machine_open(void);
 void sim_machine_close(void);
-/* Of a seed: its memory, and the part of what is granted that is resident, in %. */
-void sim_machine_begin(int64_t total_bytes, int64_t resident_percent);
+/* Of a seed: its memory, the part of what is granted that is resident, in %, and whether that is
+ * the memory of a control group. */
+void sim_machine_begin(int64_t total_bytes, int64_t resident_percent, bool grouped);
 /* What others than the homes have of it from now on. */
 void sim_machine_take(int64_t bytes);
 int64_t sim_machine_total(void);

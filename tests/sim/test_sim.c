@@ -18,7 +18,7 @@
 #endif
 
 #define SEEDS_PER_LIBRARY 100
-#define SEEDS_USUAL 2000
+#define SEEDS_USUAL 1000
 #define TWICE_EVERY 50
 
 static uint64_t read_number(const char *name, uint64_t usual)
