@@ -4,7 +4,6 @@
 # What the tests here share: memory control groups (version 1) that go away with what runs in them
 # however a test ends, and workloads that want more than there is.
 . tests/support.sh
-unset RATION_REGISTRY_DIRECTORY # memory.yaml names the folder
 governing=$root/tests/governing
 export RATION_REGISTRY_DIRECTORY=$scratch
 hierarchy=/sys/fs/cgroup/memory
