@@ -143,7 +143,8 @@ test "$(json_figure "$scratch/storm.json" left_bytes)" = 0 || fail "bytes are le
 grep -q '"audit":true' "$scratch/storm.json" || fail "the audit fails"
 calm=$(json_figure "$scratch/calm.json" heap_peak_bytes)
 storm=$(json_figure "$scratch/storm.json" heap_peak_bytes)
-test "$storm" -le $((calm + (256 << 10))) || fail "heap of $calm bytes, and $storm after reloads"
+# A load takes the text (256 KiB at most, and room for as much) and its tree; a leak is 1,000 times.
+test "$storm" -le $((calm + (384 << 10))) || fail "heap of $calm bytes, and $storm after reloads"
 
 begin "the rows are those of a calm run"
 test "$(outcomes "$scratch/storm.csv" | sort -u)" = "$(outcomes "$scratch/calm.csv" | sort -u)" ||

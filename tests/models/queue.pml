@@ -14,7 +14,8 @@
  *
  * mirrors memory/queue.c rn_ticket_take rn_ticket_wait
  * mirrors memory/slot.c refill rn_slot_charge_locked ration_slot_release_slow rn_slot_fold
- * mirrors executor/ask.c rn_ask ask_locked make_giver wake_all rn_ask_gave rn_ask_withdraw
+ * mirrors executor/ask.c rn_ask ask_locked make_giver rn_ask_gave rn_ask_withdraw
+ * mirrors executor/giving.c rn_query_wake
  *
  * Whom ask.c chooses - by shares, by what can be written out - is left open: any other holder below
  * the full pool may be asked to give, an asker that holds something may be told to spill, any asker
@@ -37,7 +38,8 @@
  * thousand.
  *
  * Left out: claims, unchecked charges, retained pages, moving pools, deeper trees, an ask for other
- * bytes than the ticket's, several slots of one query.
+ * bytes than the ticket's, several slots of one query, who rests outside of the queue for as long as
+ * a limit that was cut may rise again.
  */
 #include "promise.pml"
 #include "tickets.pml"
