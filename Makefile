@@ -214,11 +214,11 @@ lint: ## runs clang-tidy and cppcheck
 STRICT := -pedantic-errors -Wall -Wextra -Wconversion -Werror -fsyntax-only
 headers: | deps ## compiles each header alone; the public ones as C99, C11 and C++17
 	@for standard in c99 c11; do \
-	    for header in include/*.h; do \
-	    $(CC) -x c -std=$$standard $(STRICT) -Iinclude $$header || exit 1; done; done
+	    for header in include/*.h; do echo "#include \"$(CURDIR)/$$header\"" | \
+	    $(CC) -x c -std=$$standard $(STRICT) -Iinclude - || exit 1; done; done
 	@if echo | $(CC) -x c++ -fsyntax-only - 2>/dev/null; then \
-	    for header in include/*.h adapters/*.hpp; do \
-	    $(CC) -x c++ -std=c++17 $(STRICT) -Iinclude $$header || exit 1; done; \
+	    for header in include/*.h adapters/*.hpp; do echo "#include \"$(CURDIR)/$$header\"" | \
+	    $(CC) -x c++ -std=c++17 $(STRICT) -Iinclude - || exit 1; done; \
 	else echo "headers: $(CC) knows no C++, C++17 skipped"; fi
 	@for header in $(HEADERS); do echo "#include \"$$header\"" | \
 	    $(CC) $(filter-out -fsanitize=%,$(C_FLAGS)) $(CHECK_FLAGS) -Wno-unused-function -fsyntax-only \

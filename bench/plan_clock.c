@@ -14,9 +14,12 @@
 #include "executor/execution.h"
 #include "iterators/registry.h"
 
-static void stop(ration_status status, const ration_error *error)
+static void require(ration_status status, const ration_error *error)
 {
     char text[1200];
+    if (status == RATION_OK) {
+        return;
+    }
     (void)ration_error_format(error, text, sizeof text);
     fprintf(stderr, "plan_clock: %s: %s\n", ration_status_name(status), text);
     exit(1);
@@ -49,10 +52,7 @@ static void run(ration_governor *governor, const rn_plan *plan, int repeat, int6
     int64_t best_ns = INT64_MAX, rows = 0;
     for (int i = 0; i < repeat; i++) {
         ration_query *query;
-        ration_status status = ration_query_open(governor, NULL, &query, &error);
-        if (status != RATION_OK) {
-            stop(status, &error);
-        }
+        require(ration_query_open(governor, NULL, &query, &error), &error);
         int64_t start_ns = rn_clock_ns();
         rows = measure_plan(query, plan);
         best_ns = RN_MIN(best_ns, rn_clock_ns() - start_ns);
@@ -81,26 +81,18 @@ int main(int argc, char **argv)
     rn_plan *plan;
     rn_slot *slot;
     rn_graph *graph = NULL;
-    ration_status status = ration_governor_open(&limits, &governor, &error);
-    if (status == RATION_OK) {
-        status = rn_slot_open(ration_governor_data(governor), NULL, &slot);
-    }
+    require(ration_governor_open(&limits, &governor, &error), &error);
+    require(rn_slot_open(ration_governor_data(governor), NULL, &slot), &error);
     int64_t start_ns = rn_clock_ns();
-    if (status == RATION_OK && strcmp(argv[3], "-") != 0) {
+    if (strcmp(argv[3], "-") != 0) {
         rn_graph_options options = {.slot = &slot->hot};
-        status = rn_graph_load(argv[3], &options, &graph, &error);
+        require(rn_graph_load(argv[3], &options, &graph, &error), &error);
     }
     int64_t load_ns = rn_clock_ns() - start_ns;
-    if (status == RATION_OK) {
-        status = rn_plan_file_open(argv[1], &file, &error);
-    }
     rn_parameters none = {0, NULL};
-    if (status == RATION_OK) {
-        status = rn_plan_build(&file, argv[2], &none, graph, rn_operator_classes(), &plan, &error);
-    }
-    if (status != RATION_OK) {
-        stop(status, &error);
-    }
+    require(rn_plan_file_open(argv[1], &file, &error), &error);
+    require(rn_plan_build(&file, argv[2], &none, graph, rn_operator_classes(), &plan, &error),
+            &error);
     run(governor, plan, argc > 4 ? atoi(argv[4]) : 1, load_ns, graph);
     rn_plan_close(plan);
     rn_plan_file_close(&file);

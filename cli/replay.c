@@ -138,6 +138,8 @@ static ration_status open_results(const replay_arguments *arguments, replay_sess
         return rn_error_at(error, RATION_FILE, arguments->results, 0, 0, "",
                            "cannot be written: %s", strerror(errno));
     }
+    /* All that have ended are in it whenever it is read, also when this process is killed. */
+    (void)setvbuf(session->results, NULL, _IOLBF, 0);
     fputs(RN_RESULTS_HEADER, session->results);
     return RATION_OK;
 }

@@ -13,7 +13,7 @@
  * Who tries and must wait either stands in the queue for bytes (others give, it is next), or rests
  * (it waits for somebody to end): then running queries pass, since they are whom it waits for. It
  * is woken when a query ends, gives up its turn or is admitted, or a limit changes; and it looks
- * every LOOK_NS by itself, for bytes that come free in other ways.
+ * every RN_LOOK_NS by itself, for bytes that come free in other ways.
  *
  * While the host is critically short of memory (monitor.h) nobody is admitted beside those that
  * are: who would be waits as if stopped at the root, and is answered HOST_PRESSURE when that lasts.
@@ -30,8 +30,6 @@
 #include "executor/admission.h"
 
 #include "executor/share.h"
-
-#define LOOK_NS ((int64_t)50 * 1000 * 1000)
 
 /* ----------------------------------------------------------------------------------- the list */
 
@@ -90,7 +88,7 @@ static bool is_left_alone(const ration_query *query)
     rn_slot *slot = rn_walk_first(&walk, query->pool);
     bool alone = slot != NULL;
     for (; slot != NULL && alone; slot = rn_walk_next(&walk)) {
-        alone = slot == query->entry || rn_load(&slot->run) == RN_RUN_IDLE;
+        alone = slot == query->entry || rn_slot_is_idle(slot);
     }
     return alone;
 }
@@ -371,7 +369,7 @@ ration_reply ration_query_try_claim(ration_query *query, int64_t minimum_bytes, 
 static void sleep_for_turn(ration_query *query)
 {
     rn_reclaim_idle(query->governor);
-    int64_t look_ns = rn_add(rn_clock_ns(), LOOK_NS);
+    int64_t look_ns = rn_add(rn_clock_ns(), RN_LOOK_NS);
     (void)rn_ticket_wait(query->entry, RN_MIN(look_ns, query->deadline_ns));
 }
 

@@ -26,12 +26,15 @@
  *
  * Who has a claim and can spill is no victim: it can always be made to give, down to its claim. It
  * is asked again though it freed nothing the last time, when nothing else is left; only after
- * FRUITLESS_MAX such answers in a row it is taken for one that cannot.
+ * FRUITLESS_MAX such answers in a row it is taken for one that cannot. Where nobody is inside, an
+ * answer says only that what it could give is in the hands of a consumer: it is asked as if anew
+ * when somebody has come back. Until then one such answer counts in RN_LOOK_NS, and who needs it
+ * rests for as long.
  *
  * A limit that follows the machine may be cut while queries hold what fitted into it. Who asks for
  * what would have fitted is no less innocent for it, so for a moment (rn_monitor_expected) it rests
- * rather than being refused, and nobody becomes a victim: it looks every LOOK_NS, and is woken when
- * the limit changes. It is not in the queue, where it would stop those who make room.
+ * rather than being refused, and nobody becomes a victim: it looks every RN_LOOK_NS, and is woken
+ * when the limit changes. It is not in the queue, where it would stop those who make room.
  *
  * Behind an older ticket nobody is refused and no victim is chosen: what is free there may be
  * enough when that one has left. Its turn to be decided comes when it is the oldest.
@@ -56,7 +59,6 @@
 #include "executor/share.h"
 
 #define FRUITLESS_MAX 16
-#define LOOK_NS ((int64_t)50 * 1000 * 1000)
 
 /* -------------------------------------------------------------------------------------- givers */
 
@@ -74,6 +76,10 @@ static bool is_giver(const ration_query *query)
 static int64_t can_give(ration_query *query)
 {
     int64_t used = rn_query_count_used(query, true);
+    if (query->spent_away && rn_query_came_back(query)) {
+        query->spent_bytes = query->left_alone = 0;
+        query->spent_away = false;
+    }
     query->spent_bytes = RN_MIN(query->spent_bytes, used);
     return used > query->spent_bytes ? rn_load(&query->spillable_bytes) : 0;
 }
@@ -108,7 +114,14 @@ static bool is_safe(const ration_query *query)
          slot = rn_walk_next(&walk)) {
         spills = slot->spiller != NULL;
     }
-    return spills && rn_load(&query->pool->claim) > 0 && query->fruitless < FRUITLESS_MAX;
+    return spills && rn_load(&query->pool->claim) > 0 &&
+           query->fruitless + query->left_alone < FRUITLESS_MAX;
+}
+
+/* Was it asked a moment ago, and nobody has been inside since? Then it would answer the same. */
+static bool was_asked_now(const ration_query *query)
+{
+    return query->spent_away && rn_clock_ns() - query->left_alone_ns < RN_LOOK_NS;
 }
 
 /* The holder to turn to, of one kind. */
@@ -122,6 +135,7 @@ typedef struct holders {
     choice giver;     /* of those that can give and were not asked */
     choice stuck;     /* of those that cannot, but must be able to */
     choice victim;    /* of those that cannot */
+    bool later;       /* one must be able to, when it comes back */
     int64_t coming;   /* asked of givers that have not answered */
     int64_t possible; /* with what the others above their shares could give */
 } holders;
@@ -149,6 +163,8 @@ static void look_at_holder(holders *seen, ration_query *query)
     } else if (give > 0) {
         consider(&seen->giver, query, above);
         seen->possible = rn_add(seen->possible, RN_MAX(RN_MIN(above, give), 0));
+    } else if (is_safe(query) && was_asked_now(query)) {
+        seen->later |= above > 0;
     } else {
         consider(is_safe(query) ? &seen->stuck : &seen->victim, query, above);
     }
@@ -219,26 +235,32 @@ static rn_reply tell_to_spill(ration_query *query, int64_t lacking)
 
 static const rn_reply wait = {.answer = RN_ASK_WAIT};
 
+/* What comes of it when somebody must give. */
+typedef enum forced { FORCED_NOBODY, FORCED_GIVER, FORCED_LATER } forced;
+
 /* For an ask within its share, when nobody has anything to give: somebody must. */
-static bool force(const rn_slot *slot, int64_t bytes, const char *site, const rn_no *no)
+static forced force(const rn_slot *slot, int64_t bytes, const char *site, const rn_no *no)
 {
     const ration_query *query = rn_slot_query(slot);
     rn_shares_set(rn_pool_ledger(query->pool), slot, true);
     if (rn_add(rn_query_count_used(query, true), bytes) > query->pool->share) {
-        return false;
+        return FORCED_NOBODY;
     }
     holders seen = look_at_holders(no->pool, query);
     if (seen.coming > 0) {
-        return true; /* somebody has ended meanwhile */
+        return FORCED_GIVER; /* somebody has ended meanwhile */
     }
     if (seen.stuck.query != NULL) {
         make_giver(seen.stuck.query, seen.stuck.above);
+    } else if (seen.later) {
+        rn_store(&query->governor->rests, 1);
+        return FORCED_LATER;
     } else if (seen.victim.query != NULL) {
         make_victim(seen.victim.query, slot, site, no);
     } else {
-        return false;
+        return FORCED_NOBODY;
     }
-    return true;
+    return FORCED_GIVER;
 }
 
 /* Would there be room for it at the root, had its limit not been cut a moment ago? */
@@ -275,7 +297,9 @@ static rn_reply decide(const rn_slot *slot, int64_t bytes, const char *site, con
         return tell_to_spill(query, lacking);
     }
     *out_rests = was_cut(query, no);
-    return *out_rests || force(slot, bytes, site, no) ? wait : refused;
+    forced come = *out_rests ? FORCED_LATER : force(slot, bytes, site, no);
+    *out_rests = come == FORCED_LATER;
+    return come == FORCED_NOBODY ? refused : wait;
 }
 
 /* Until somebody gives, or until the machine does. */
@@ -391,7 +415,7 @@ ration_status rn_ask_wait(rn_slot *slot, int64_t until_ns)
     rn_reclaim_idle(query->governor);
     int64_t now_ns = rn_clock_ns(), end_ns = RN_MIN(until_ns, query->deadline_ns);
     if (rn_ticket_read(slot) == RN_TICKET_RESTING && now_ns < end_ns) {
-        (void)rn_ticket_wait(slot, RN_MIN(rn_add(now_ns, LOOK_NS), end_ns));
+        (void)rn_ticket_wait(slot, RN_MIN(rn_add(now_ns, RN_LOOK_NS), end_ns));
         return RATION_OK;
     }
     rn_ticket_state state = rn_ticket_wait(slot, end_ns);
@@ -457,21 +481,6 @@ bool rn_ask_withdraw(rn_slot *slot, ration_status status)
     return !granted;
 }
 
-void rn_ask_gave(ration_query *query)
-{
-    rn_ledger *ledger = rn_pool_ledger(query->pool);
-    rn_ledger_lock(ledger);
-    if (query->told_bytes != 0) { /* else another worker has answered */
-        bool freed = rn_query_count_used(query, false) + 1 < query->told_bytes;
-        query->spent_bytes = freed ? 0 : rn_query_count_used(query, true);
-        query->fruitless = freed ? 0 : query->fruitless + 1;
-    }
-    query->told_bytes = 0;
-    rn_store(&query->want_bytes, 0);
-    rn_pool_count_givers(query->pool, is_giver(query) ? -1 : 0);
-    rn_ledger_unlock(ledger);
-}
-
 /* -------------------------------------------------------------------------------------- claims */
 
 /* What the claim of the query lacks is charged to its entry slot, as far as nobody must be asked;
@@ -512,7 +521,8 @@ static rn_reply decide_entry(ration_query *query, int64_t bytes, const char *sit
         bool possible = look_at_holders(no->pool, query).possible >= lacking;
         bool waits = possible && find_givers(no->pool, query, lacking).coming > 0;
         query->claiming_bytes = 0;
-        if (waits || !rn_queue_admits(no->pool, entry) || force(entry, missing, site, no)) {
+        if (waits || !rn_queue_admits(no->pool, entry) ||
+            force(entry, missing, site, no) == FORCED_GIVER) {
             rn_ticket_enter(entry, no);
             return wait;
         }

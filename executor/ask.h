@@ -30,6 +30,9 @@ typedef struct rn_reply {
     int64_t want_bytes;   /* RN_ASK_SPILL: at least; 0 otherwise */
 } rn_reply;
 
+/* Who rests looks as often. */
+#define RN_LOOK_NS (INT64_C(50) * 1000 * 1000)
+
 /* Asks for `bytes` at `site` (static text) with everything that can be done about it. Refused for
  * memory: the refusal is the slot's last (rn_slot_refusal). Refused for another reason (the query
  * was cancelled, failed, or is a victim): the status of that. Cost: the lock, and one pass over the
@@ -64,6 +67,9 @@ bool rn_ask_withdraw(rn_slot *slot, ration_status status);
 /* The query has written out what it could, after RN_ASK_SPILL or because rn_ask_wants said so. Any
  * worker of it. */
 void rn_ask_gave(ration_query *query);
+/* The same while nobody is inside of it, or by who leaves: what is in the hands of a consumer could
+ * not be given, and may be when somebody comes back. */
+void rn_ask_gave_away(ration_query *query);
 /* Bytes the query was asked to give and has not answered; 0 = none. Any thread, relaxed. */
 static inline int64_t rn_ask_wants(const ration_query *query)
 {

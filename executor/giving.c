@@ -27,10 +27,23 @@ rn_presence rn_query_presence(const ration_query *query)
     for (rn_slot *slot = rn_walk_first(&walk, query->pool); slot != NULL && found != RN_INSIDE;
          slot = rn_walk_next(&walk)) {
         if (slot->spiller != NULL) {
-            found = rn_load(&slot->run) == RN_RUN_IDLE ? RN_AWAY : RN_INSIDE;
+            found = rn_slot_is_idle(slot) ? RN_AWAY : RN_INSIDE;
         }
     }
     return found;
+}
+
+bool rn_query_came_back(const ration_query *query)
+{
+    bool inside = false, called = false;
+    rn_walk walk;
+    for (rn_slot *slot = rn_walk_first(&walk, query->pool); slot != NULL;
+         slot = rn_walk_next(&walk)) {
+        int64_t run = rn_load(&slot->run);
+        inside |= slot->spiller != NULL && run == RN_RUN_INSIDE;
+        called |= slot->spiller != NULL && (run == RN_RUN_CALLED || run == RN_RUN_TAKEN);
+    }
+    return inside || !called;
 }
 
 void rn_query_wake(const ration_query *query, bool resting_only)
@@ -119,14 +132,24 @@ typedef struct taken {
     size_t count;
 } taken;
 
-static void put_back(const taken *held)
+static void put_back(const taken *held, rn_run_state run)
 {
     pthread_mutex_lock(&held->query->lock);
     for (size_t i = 0; i < held->count; i++) {
-        rn_store_release(&held->slots[i]->run, RN_RUN_IDLE);
+        rn_store_release(&held->slots[i]->run, run);
     }
     pthread_cond_broadcast(&held->query->run_free);
     pthread_mutex_unlock(&held->query->lock);
+}
+
+/* Takes the slot if nobody is inside; answers what it was. */
+static int64_t take_slot(rn_slot *slot)
+{
+    int64_t run = rn_load_seq_cst(&slot->run);
+    while ((run == RN_RUN_IDLE || run == RN_RUN_CALLED) &&
+           !rn_compare_swap(&slot->run, &run, RN_RUN_TAKEN)) {
+    }
+    return run;
 }
 
 /* Takes the query if nobody is inside and there is something to call. Under the ledger's lock. */
@@ -140,15 +163,14 @@ static bool take(ration_query *query, taken *held)
         if (slot->spiller == NULL) {
             continue;
         }
-        int64_t expected = RN_RUN_IDLE;
-        idle = held->count < RN_COUNT(held->slots) && rn_load_seq_cst(&slot->run) == RN_RUN_IDLE &&
-               rn_compare_swap(&slot->run, &expected, RN_RUN_TAKEN);
+        int64_t run = held->count < RN_COUNT(held->slots) ? take_slot(slot) : RN_RUN_INSIDE;
+        idle = run == RN_RUN_IDLE || run == RN_RUN_CALLED;
         if (idle) {
             held->slots[held->count++] = slot;
         }
     }
     if (!idle && held->count > 0) {
-        put_back(held);
+        put_back(held, RN_RUN_IDLE);
     }
     return idle && held->count > 0;
 }
@@ -168,7 +190,7 @@ static bool take_idle_giver(ration_governor *governor, taken *held)
     return found;
 }
 
-static ration_status reclaim(const taken *held, int64_t want)
+static ration_status reclaim(const taken *held, int64_t want, bool away)
 {
     ration_query *query = held->query;
     ration_status status = RATION_OK;
@@ -183,8 +205,12 @@ static ration_status reclaim(const taken *held, int64_t want)
         }
         want -= before - rn_slot_used(slot);
     }
-    rn_ask_gave(query);
-    put_back(held);
+    if (away) {
+        rn_ask_gave_away(query);
+    } else {
+        rn_ask_gave(query);
+    }
+    put_back(held, RN_RUN_CALLED);
     return status;
 }
 
@@ -194,7 +220,7 @@ bool rn_reclaim_one(ration_governor *governor, int64_t most_bytes)
     if (!take_idle_giver(governor, &held)) {
         return false;
     }
-    (void)reclaim(&held, RN_MIN(rn_load(&held.query->want_bytes), most_bytes));
+    (void)reclaim(&held, RN_MIN(rn_load(&held.query->want_bytes), most_bytes), true);
     return true;
 }
 
@@ -221,9 +247,9 @@ static void wait_for_run(rn_slot *slot)
 ration_status rn_give_for(rn_slot *slot, int64_t want_bytes)
 {
     const taken held = {.query = rn_slot_query(slot), .slots = {slot}, .count = 1};
-    int64_t run = RN_RUN_IDLE;
-    if (rn_compare_swap(&slot->run, &run, RN_RUN_TAKEN)) {
-        return reclaim(&held, want_bytes);
+    int64_t run = take_slot(slot);
+    if (run == RN_RUN_IDLE || run == RN_RUN_CALLED) {
+        return reclaim(&held, want_bytes, false);
     }
     if (run == RN_RUN_TAKEN) { /* whoever took it answers */
         wait_for_run(slot);
@@ -236,9 +262,12 @@ void rn_slot_enter_slow(rn_slot *slot)
 {
     int64_t found = rn_load_acquire(&slot->run);
     while (found != RN_RUN_INSIDE) {
-        wait_for_run(slot);
-        found = RN_RUN_IDLE;
-        found = rn_compare_swap(&slot->run, &found, RN_RUN_INSIDE) ? RN_RUN_INSIDE : found;
+        if (found == RN_RUN_TAKEN) {
+            wait_for_run(slot);
+            found = rn_load_acquire(&slot->run);
+        } else if (rn_compare_swap(&slot->run, &found, RN_RUN_INSIDE)) {
+            found = RN_RUN_INSIDE;
+        }
     }
 }
 
@@ -247,15 +276,17 @@ void rn_slot_leave_slow(rn_slot *slot)
     ration_query *query = rn_slot_query(slot);
     int64_t want;
     while (slot->spiller != NULL && (want = rn_load_seq_cst(&query->want_bytes)) != 0) {
-        int64_t idle = RN_RUN_IDLE;
-        if (!rn_compare_swap(&slot->run, &idle, RN_RUN_INSIDE)) {
+        int64_t idle = RN_RUN_IDLE, called = RN_RUN_CALLED;
+        if (!rn_compare_swap(&slot->run, &idle, RN_RUN_INSIDE) &&
+            !rn_compare_swap(&slot->run, &called, RN_RUN_INSIDE)) {
             return; /* whoever took it answers */
         }
-        ration_status status = rn_give(slot, want);
+        ration_status status = spill(slot, want);
+        rn_ask_gave_away(query);
         if (status != RATION_OK) {
             (void)rn_query_fail(query, slot, "leave", status, NULL);
         }
         rn_store(&slot->thread, 0);
-        rn_exchange_seq_cst(&slot->run, RN_RUN_IDLE);
+        rn_exchange_seq_cst(&slot->run, RN_RUN_CALLED);
     }
 }

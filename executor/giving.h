@@ -14,12 +14,22 @@
 typedef enum rn_run_state {
     RN_RUN_INSIDE, /* from the start */
     RN_RUN_IDLE,   /* left: whoever takes it may call its spiller */
-    RN_RUN_TAKEN   /* somebody does, and owns the slot meanwhile */
+    RN_RUN_TAKEN,  /* somebody does, and owns the slot meanwhile */
+    RN_RUN_CALLED  /* idle, and its spiller was called since it left */
 } rn_run_state;
+
+static inline bool rn_slot_is_idle(const rn_slot *slot)
+{
+    int64_t run = rn_load_seq_cst(&slot->run);
+    return run == RN_RUN_IDLE || run == RN_RUN_CALLED;
+}
 
 /* Where all the workers are that have a spiller. Under the ledger's lock. */
 typedef enum rn_presence { RN_NOBODY_SPILLS, RN_INSIDE, RN_AWAY } rn_presence;
 rn_presence rn_query_presence(const ration_query *query);
+/* Has a worker come back since the query was last written out while all were away? What lay in the
+ * hands of a consumer then can be given now. Under the ledger's lock. */
+bool rn_query_came_back(const ration_query *query);
 
 /* Wakes its workers that wait, or only those that rest outside of the queue, to ask again. Under
  * the ledger's lock. */

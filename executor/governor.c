@@ -368,6 +368,10 @@ void ration_governor_tick(ration_governor *governor)
 {
     if (!rn_governor_is_inherited(governor)) {
         rn_monitor_tick(governor);
+        if (rn_load(&governor->rests) != 0) {
+            rn_store(&governor->rests, 0);
+            rn_ask_wake_resting(governor);
+        }
         rn_blocks_tick(governor->blocks);
         rn_ask_press(governor);
         while (rn_reclaim_one(governor, TICK_BYTES)) { /* the machine does not wait for the disk */

@@ -38,6 +38,7 @@ struct ration_governor {
     int64_t turns;    /* ever */
     int64_t admitted; /* queries */
     int64_t short_of; /* asks that the root had no room for, ever */
+    int64_t rests; /* 1 = somebody waits for one that is left alone, since the last tick; atomic */
 };
 
 /* ration_governor_open for a machine that is elsewhere. */
@@ -82,7 +83,10 @@ struct ration_query {
     int64_t rows_unsettled, bytes_unsettled; /* of returned slots, until the next slot takes them */
     /* Of asking and admission; under the ledger's lock. */
     int64_t claiming_bytes;   /* scratch of one ask: the claim it would have */
-    int64_t fruitless;        /* answers in a row that freed nothing */
+    int64_t fruitless;        /* answers in a row that freed nothing .. */
+    int64_t left_alone;       /* .. and those since somebody was inside, of the last moments .. */
+    int64_t left_alone_ns;    /* .. and when the last of them was */
+    bool spent_away;          /* spent_bytes is of such an answer */
     rn_slot *entry;           /* asks for its claim; of whoever claims; NULL = none has been */
     bool admitted;            /* until it is closed */
     bool waits_turn;          /* in the governor's list */

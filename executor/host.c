@@ -80,8 +80,13 @@ bool ration_slot_wait(ration_slot *slot, int64_t wait_ms)
     rn_slot *self = rn_slot_of(slot);
     const ration_query *query = rn_slot_query(self);
     rn_reclaim_idle(query->governor);
-    int64_t until_ns = rn_add(rn_clock_ns(), rn_multiply(wait_ms, 1000000));
-    return rn_ticket_wait(self, RN_MIN(until_ns, query->deadline_ns)) != RN_TICKET_WAITING;
+    int64_t now_ns = rn_clock_ns();
+    int64_t end_ns = RN_MIN(rn_add(now_ns, rn_multiply(wait_ms, 1000000)), query->deadline_ns);
+    if (rn_ticket_read(self) == RN_TICKET_RESTING) {
+        (void)rn_ticket_wait(self, RN_MIN(rn_add(now_ns, RN_LOOK_NS), end_ns));
+        return rn_clock_ns() < end_ns;
+    }
+    return rn_ticket_wait(self, end_ns) != RN_TICKET_WAITING;
 }
 
 void ration_slot_withdraw(ration_slot *slot)

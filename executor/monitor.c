@@ -45,7 +45,6 @@
 #include "executor/monitor_look.h"
 #include "memory/shared.h"
 
-#define RAISE_PART 64
 #define CORRECTED_PART 4
 #define WAIT_NS INT64_C(50000000) /* at open, for others that give way .. */
 #define WAIT_TRIES 20             /* .. so many times .. */
@@ -254,7 +253,7 @@ static void look_anew(const rn_monitor *monitor, rn_eyes *eyes, rn_monitor_holdi
 static bool is_enough(const ration_limits *limits, const rn_registry_division *division, int tries,
                       int same)
 {
-    int64_t most = division->share_bytes - division->share_bytes / RAISE_PART;
+    int64_t most = division->share_bytes - division->share_bytes / RN_MONITOR_RAISE_PART;
     bool floor = division->limit_bytes >= rn_limit_floor(limits);
     bool still = limits->enable_system_monitor && same >= WAIT_SAME;
     return division->others == 0 || division->limit_bytes >= most || tries >= WAIT_FOR_FLOOR ||

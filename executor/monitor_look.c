@@ -13,7 +13,6 @@
 #define FULL_NS INT64_C(1000000000) /* between two full readings */
 #define DOUBT_NS INT64_C(30000000000)
 #define STALE_NS INT64_C(1000000000) /* at least, and ten intervals */
-#define RAISE_PART 64
 #define RAISE_LOOKS 10
 #define DEMAND_LEAST (INT64_C(64) << 20)
 #define STALL_WINDOW_US 2000000
@@ -277,7 +276,8 @@ static int64_t choose_limit(const look *now, int64_t limit_bytes)
         return RN_MIN(target, limit_bytes);
     }
     monitor->raise_looks += 1;
-    if (target - limit_bytes < limit_bytes / RAISE_PART && monitor->raise_looks < RAISE_LOOKS) {
+    if (target - limit_bytes < limit_bytes / RN_MONITOR_RAISE_PART &&
+        monitor->raise_looks < RAISE_LOOKS) {
         return limit_bytes;
     }
     monitor->raise_looks = 0;
@@ -287,7 +287,7 @@ static int64_t choose_limit(const look *now, int64_t limit_bytes)
 /* Who runs has until then to fit into less. */
 static void note_cut(rn_monitor *monitor, int64_t now_ns, int64_t from_bytes, int64_t to_bytes)
 {
-    if (from_bytes - to_bytes >= RN_MAX(from_bytes / RAISE_PART, 1)) {
+    if (from_bytes - to_bytes >= RN_MAX(from_bytes / RN_MONITOR_RAISE_PART, 1)) {
         int64_t wait_ns = rn_multiply(monitor->limits.query_wait_ms_max, 1000000);
         int64_t before = now_ns < monitor->grace_until_ns ? monitor->grace_bytes : 0;
         monitor->grace_bytes = RN_MAX(before, from_bytes);

@@ -10,6 +10,7 @@
 #include "executor/pressure.h"
 
 #define RN_MONITOR_DRIFTS 5
+#define RN_MONITOR_RAISE_PART 64 /* of the limit: a smaller raise waits, a smaller cut is none */
 #define RN_MONITOR_PRESSED_LOOKS 10
 
 /* What it looks with. */

@@ -10,6 +10,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -86,6 +87,17 @@ SUPPORT_UNUSED static const char *support_path(const char *name)
     const char *root = getenv("RATION_ROOT");
     snprintf(path, sizeof(path), "%s%s%s", root != NULL ? root : "", root != NULL ? "/" : "", name);
     return path;
+}
+
+/* `bytes` that are in memory, at `at` (NULL: anywhere), in place of what was mapped there. It is
+ * the kernel that puts them there: what sanitizers and valgrind keep of a write is memory, too. */
+SUPPORT_UNUSED static char *support_populate(char *at, int64_t bytes)
+{
+    char *memory =
+        mmap(at, (size_t)bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | (at != NULL ? MAP_FIXED : 0), -1, 0);
+    ck_assert(memory != MAP_FAILED);
+    return memory;
 }
 
 /* Runs the tests of one program; the exit code of main. CK_FORK=no runs them in one process. */

@@ -198,7 +198,7 @@ START_TEST(test_giving__idle_hog_is_no_reason_to_refuse)
     ration_slot_leave(hog.slot);
     for (int i = 0; i < 100 && ration_query_status(hog.query) == RATION_OK; i++) {
         ck_assert_int_eq(settle(&a, 100 * KIB), RATION_WAIT);
-        bool woken = ration_slot_wait(a.slot, 0);
+        bool woken = ration_slot_wait(a.slot, 200);
         ck_assert(woken || ration_query_status(hog.query) != RATION_OK);
     }
     ck_assert_int_eq(ration_query_status(hog.query), RATION_VICTIM);
@@ -206,6 +206,70 @@ START_TEST(test_giving__idle_hog_is_no_reason_to_refuse)
     hog.held = held;
     ration_query_close(hog.query);
     ck_assert_int_eq(settle(&a, 100 * KIB), RATION_GRANTED);
+    ration_query_close(a.query);
+    close_and_check(governor);
+}
+END_TEST
+
+/* 0: asked again and again within a moment, it stays. 1: what it could not give while it was away
+ * it gives when it is back, for itself; 2: for others. */
+START_TEST(test_giving__back_again_it_can_give)
+{
+    ration_governor *governor = open_small(600000);
+    engine idle, a;
+    open_engine(&idle, governor, "idle", false);
+    open_engine(&a, governor, "a", false);
+    ck_assert_int_eq(ration_query_claim(idle.query, 10 * KIB, "plan"), RATION_OK);
+    hold(&idle, LIMIT);
+    idle.held = 0;
+    ration_slot_register_spill(idle.slot, &idle.spiller);
+    rn_ask_can_spill(rn_slot_of(idle.slot), LIMIT); /* when the consumer is done with it */
+    ration_slot_leave(idle.slot);
+    rn_ask_can_spill(rn_slot_of(idle.slot), LIMIT);
+    for (int i = 0; i < 100; i++) {
+        ck_assert_int_eq(settle(&a, 100 * KIB), RATION_WAIT);
+        rn_reclaim_idle(governor);
+    }
+    ck_assert_int_eq(ration_query_status(idle.query), RATION_OK);
+    ck_assert_int_eq(rn_ticket_read(rn_slot_of(a.slot)), RN_TICKET_RESTING);
+    ration_governor_tick(governor); /* for who does not sleep */
+    ck_assert_int_eq(rn_ticket_read(rn_slot_of(a.slot)), RN_TICKET_NONE);
+    ration_slot_enter(idle.slot);
+    idle.held = LIMIT;
+    if (_i == 1) {
+        ration_slot_withdraw(a.slot);
+        ck_assert_int_eq(settle(&idle, 10 * KIB), RATION_SPILL);
+    } else if (_i == 2) {
+        rn_ask_can_spill(rn_slot_of(idle.slot), LIMIT);
+        ration_slot_withdraw(a.slot);
+        ck_assert_int_eq(settle(&a, 100 * KIB), RATION_WAIT);
+        ck_assert_int_ne(rn_ask_wants(idle.query), 0);
+    }
+    ration_query_close(idle.query);
+    ration_query_close(a.query);
+    close_and_check(governor);
+}
+END_TEST
+
+/* The same of what it was asked for while it was inside, and answered when it left. */
+START_TEST(test_giving__asked_before_it_left_it_can_give_when_back)
+{
+    ration_governor *governor = open_small(600000);
+    engine idle, a;
+    open_engine(&idle, governor, "idle", false);
+    open_engine(&a, governor, "a", false);
+    hold(&idle, LIMIT);
+    ration_slot_register_spill(idle.slot, &idle.spiller);
+    ck_assert_int_eq(settle(&a, 100 * KIB), RATION_WAIT);
+    ck_assert_int_ne(rn_ask_wants(idle.query), 0);
+    idle.held = 0; /* in the hands of a consumer */
+    ration_slot_leave(idle.slot);
+    ck_assert_int_eq(rn_ask_wants(idle.query), 0);
+    ration_slot_withdraw(a.slot);
+    ration_slot_enter(idle.slot);
+    idle.held = LIMIT;
+    ck_assert_int_eq(settle(&idle, 10 * KIB), RATION_SPILL);
+    ration_query_close(idle.query);
     ration_query_close(a.query);
     close_and_check(governor);
 }
@@ -224,6 +288,8 @@ int main(void)
     tcase_add_test(all, test_giving__claim_does_not_spill_what_is_taken);
     tcase_add_loop_test(all, test_giving__larger_claim_is_given_up, 0, 2);
     tcase_add_test(all, test_giving__idle_hog_is_no_reason_to_refuse);
+    tcase_add_loop_test(all, test_giving__back_again_it_can_give, 0, 3);
+    tcase_add_test(all, test_giving__asked_before_it_left_it_can_give_when_back);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -74,9 +74,9 @@ START_TEST(test_registry__mapped_files_are_no_memory_of_others)
     rn_registry *first = open_registry(), *second = open_registry();
     (void)divide(first, 500 * MIB, 10 * MIB);
     ck_assert_int_eq(divide(second, 0, 0).total_bytes, 1010 * MIB);
-    char *mapped = mmap(NULL, 64 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    char *mapped =
+        mmap(NULL, 64 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor, 0);
     ck_assert(mapped != MAP_FAILED);
-    memset(mapped, 1, 64 * MIB);
     rn_registry *third = open_registry();
     ck_assert_int_eq(divide(third, 0, 0).total_bytes, 1010 * MIB);
     ck_assert_int_eq(munmap(mapped, 64 * MIB), 0);
@@ -112,9 +112,7 @@ START_TEST(test_registry__who_waited_for_its_turn_counts_no_growth)
     setup();
     rn_registry *first = open_registry();
     (void)divide(first, 500 * MIB, 10 * MIB);
-    char *memory = mmap(NULL, 64 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    ck_assert(memory != MAP_FAILED);
-    memset(memory, 1, 64 * MIB);
+    char *memory = support_populate(NULL, 64 * MIB);
     bool seen = false;
     for (int i = 0; i < 100 && !seen; i++) { /* until the turn came while the lock was held */
         struct holder holder;

@@ -331,10 +331,10 @@ START_TEST(test_registry_processes__memory_of_others_is_seen_between_their_turns
         if (memory == MAP_FAILED || rn_registry_open(folder, &registry, NULL) != RATION_OK) {
             _exit(1);
         }
-        memset(memory, 1, (size_t)(40 * MIB));
+        (void)support_populate(memory, 40 * MIB);
         (void)divide_once(registry, 40 * MIB, 1000 * MIB);
         take_steps(there[0], back[1]);
-        memset(memory, 1, (size_t)(80 * MIB));
+        (void)support_populate(memory + 40 * MIB, 40 * MIB);
         take_steps(there[0], back[1]);
         (void)madvise(memory, (size_t)(80 * MIB), MADV_DONTNEED);
         take_steps(there[0], back[1]);

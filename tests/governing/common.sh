@@ -36,7 +36,8 @@ skip() {
 # The folder for the groups, or a skip that says why there is none.
 need_groups() {
     test "$(id -u)" = 0 || skip "control groups are made as root"
-    test -e $hierarchy/memory.limit_in_bytes || skip "no memory hierarchy of control groups version 1"
+    test -e $hierarchy/memory.limit_in_bytes ||
+        skip "no memory hierarchy of control groups version 1"
     mkdir "$groups" 2>/dev/null || skip "no memory control group can be made here"
     test "$(cat "$groups/memory.use_hierarchy" 2>/dev/null)" = 1 ||
         skip "control groups do not count what is below them"
@@ -128,7 +129,8 @@ need_watch() {
 
 started=()
 
-# start NAME GROUP WORKLOAD [OPTION]...: a replay in the background, on all defaults. Leaves $scratch/NAME.json, .csv, .err and, when it has ended, .code.
+# start NAME GROUP WORKLOAD [OPTION]...: a replay in the background, on all defaults. Leaves
+# $scratch/NAME.json, .csv, .err and, when it has ended, .code.
 start() {
     local name=$1 group=$2 work=$3
     shift 3

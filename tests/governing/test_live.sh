@@ -5,8 +5,9 @@
 # the ratio allowed of it, raised again, and another process of the group takes memory and goes.
 # The limit follows, what is too much is written out, nothing is killed or refused, all rows come.
 #
-# Time is measured in looks, of which the monitor takes ten a second; how long it took is printed. The
-# registry shows a lowered limit one look after it is in force: others may have what is free then.
+# Time is measured in looks, of which the monitor takes ten a second; how long it took is printed.
+# The registry shows a lowered limit one look after it is in force: others may have what is free
+# then.
 #
 # Environment: GOVERNING_MIB (600) the group's size; the work grows with it.
 . tests/governing/common.sh

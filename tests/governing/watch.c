@@ -12,7 +12,8 @@
  * `registry` prints a line for each entry at each look: number of the look, microseconds, pid,
  * limit, granted, resident, microseconds when the process was last heard.
  *
- * Exit codes: 0, 1 = no such process or key, or not within 10 s, 2 = it cannot work, 77 = not with this kernel. */
+ * Exit codes: 0, 1 = no such process or key, or not within 10 s, 2 = it cannot work, 77 = not with
+ * this kernel. */
 #include <errno.h>
 #include <linux/sched.h>
 #include <signal.h>

@@ -307,17 +307,18 @@ END_TEST
 START_TEST(test_probe__sees_its_own_memory)
 {
     int64_t rss, peak, before = rn_probe_resident("");
-    static volatile char bytes[32 * 1024 * 1024];
+    char *memory =
+        mmap(NULL, (size_t)(32 * MIB), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert(memory != MAP_FAILED);
     rn_probe_self("", &rss, &peak);
     ck_assert_int_gt(before, 0);
     ck_assert_int_ge(rss, before);
     ck_assert_int_ge(peak, rss);
-    for (size_t at = 0; at < sizeof(bytes) / 2; at += 4096) {
-        bytes[at] = 1;
-    }
+    (void)support_populate(memory, 16 * MIB);
     int64_t after = rn_probe_resident("");
     ck_assert_int_ge(after, before + 12 * MIB);
     ck_assert_int_le(after, before + 24 * MIB);
+    ck_assert_int_eq(munmap(memory, (size_t)(32 * MIB)), 0);
 }
 END_TEST
 

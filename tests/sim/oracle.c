@@ -13,8 +13,8 @@
  *   5. A query that ends well has given the right rows; one that does not has an error that the
  *      seed put there, with all its details.
  *   6. At the end everything is 0.
- *   7. Homes that divide a machine: a limit is raised only as far as all of them, with what they may
- *      grant or hold above that, each divided by its ratio, fit into what the strangers leave.
+ *   7. Homes that divide a machine: a limit is raised only as far as all of them, with what they
+ *      may grant or hold above that, each divided by its ratio, fit into what the strangers leave.
  *      Who sits at its floor does not count: that is its own reserve. A limit that follows is no
  *      reason to refuse anybody but when it is to stay below the claims. */
 #include "memory/pool.h"
@@ -354,9 +354,8 @@ static bool may_end_so(const sim_query *query)
     case RATION_QUERY_LIMIT:
     case RATION_GROUP_LIMIT:
     case RATION_GLOBAL_LIMIT:
+    case RATION_VICTIM:
         return hogs(query) || query->cut_off;
-    case RATION_VICTIM: /* a cursor that rests is asked again and again, and all at once */
-        return hogs(query) || query->cut_off || query->idle_ns > 0;
     default:
         return false;
     }

@@ -188,6 +188,14 @@ void __wrap_rn_ask_gave(ration_query *query)
     __real_rn_ask_gave(query);
 }
 
+void __real_rn_ask_gave_away(ration_query *query);
+void __wrap_rn_ask_gave_away(ration_query *query);
+void __wrap_rn_ask_gave_away(ration_query *query)
+{
+    sim_point("gave, away", rn_ask_wants(query));
+    __real_rn_ask_gave_away(query);
+}
+
 ration_status __real_rn_execution_spill(rn_execution *execution, int64_t want_bytes);
 ration_status __wrap_rn_execution_spill(rn_execution *execution, int64_t want_bytes);
 ration_status __wrap_rn_execution_spill(rn_execution *execution, int64_t want_bytes)
