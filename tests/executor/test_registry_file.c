@@ -231,7 +231,7 @@ START_TEST(test_registry_file__any_bytes_are_survived)
     rn_registry *first = open_registry(), *second = open_registry();
     int64_t limit = settle(first, 0);
     (void)divide(second, 0, 0);
-    char bytes[3000];
+    char bytes[3000] = {0};
     for (int round = 0; round < 3000; round++) {
         size_t count = 1 + (size_t)rn_random_below(&state, sizeof bytes);
         for (size_t i = 0; i < count; i++) {

@@ -66,8 +66,14 @@ static int live(int64_t own)
     limits.limit_floor_bytes = 0;
     char *memory = mmap(NULL, (size_t)shared->size_bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED || madvise(memory, (size_t)shared->size_bytes, MADV_NOHUGEPAGE) != 0 ||
-        rn_registry_open(folder, &registry, &error) != RATION_OK) {
+    if (memory == MAP_FAILED || madvise(memory, (size_t)shared->size_bytes, MADV_NOHUGEPAGE) != 0) {
+        return 1;
+    }
+    ration_status status;
+    do { /* again while the lock is busy for half a second: who watches waits for all of them */
+        status = rn_registry_open(folder, &registry, &error);
+    } while (status == RATION_ENVIRONMENT && rn_load(&shared->stop) == 0);
+    if (status != RATION_OK) {
         return 1;
     }
     probe.count = 1;
