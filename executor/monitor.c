@@ -446,7 +446,7 @@ static ration_status derive_again(ration_governor *governor, rn_monitor *monitor
                                   .probe = rn_eyes_probe(eyes),
                                   .demand_bytes = INT64_MAX,
                                   .now_ns = rn_clock_ns()};
-    rn_monitor_measure(governor, INT64_MAX, &holding);
+    rn_monitor_measure(governor, rn_monitor_growth(monitor), &holding);
     ration_status status = divide_again(monitor, eyes, &holding, out_division, error);
     if (status != RATION_OK && eyes == monitor->eyes) { /* what it published is not so */
         rn_registry_division division;

@@ -14,6 +14,7 @@
 #define DOUBT_NS INT64_C(30000000000)
 #define STALE_NS INT64_C(1000000000) /* at least, and ten intervals */
 #define RAISE_LOOKS 10
+#define READ_TRIES 4
 #define DEMAND_LEAST (INT64_C(64) << 20)
 #define STALL_WINDOW_US 2000000
 #define HASTE_NS INT64_C(10000000)
@@ -120,6 +121,30 @@ static void read_machine(look *now)
     }
 }
 
+/* The machine and the process are not read at one instant. What the process takes or gives back in
+ * between counts once, so the total seems smaller by it: when that is much, they are read again. */
+static int64_t read_together(look *now)
+{
+    rn_monitor *monitor = now->monitor;
+    int64_t much = rn_load(&now->governor->root->limit) / RN_MONITOR_RAISE_PART;
+    int64_t before = rn_monitor_growth(monitor);
+    read_machine(now);
+    int64_t after = rn_monitor_growth(monitor);
+    for (int tries = 1; tries < READ_TRIES && now->trusted; tries++) {
+        const rn_probe *probe = now->probe;
+        if (after - before <= much && before - after <= much) {
+            break;
+        }
+        before = after;
+        if (!read_again(now)) { /* as it was */
+            now->probe = probe;
+            break;
+        }
+        after = rn_monitor_growth(monitor);
+    }
+    return RN_MIN(before, after);
+}
+
 /* -------------------------------------------------------------------------------- what it holds */
 
 /* Grown by all processes of the tree, as far as they have told. */
@@ -163,8 +188,7 @@ void rn_monitor_measure(ration_governor *governor, int64_t growth_bytes,
 {
     holding->limit_bytes = RN_MAX(rn_load(&governor->root->limit), 1); /* 0: there is no pool yet */
     holding->granted_bytes = rn_load(&governor->root->granted);
-    holding->growth_bytes =
-        sum_growth(governor, RN_MIN(growth_bytes, rn_monitor_growth(governor->monitor)));
+    holding->growth_bytes = sum_growth(governor, growth_bytes);
     int64_t most = rn_monitor_is_alone() ? count_used(governor) : INT64_MAX;
     holding->resident_bytes = RN_MAX(RN_MIN(holding->growth_bytes, most), 0);
 }
@@ -432,8 +456,7 @@ static void look_once(look *now)
     add_time(monitor, now->now_ns);
     take_over(now);
     now->holding.now_ns = rn_clock_ns();
-    int64_t growth = rn_monitor_growth(monitor);
-    read_machine(now);
+    int64_t growth = read_together(now);
     now->holding.limits = &monitor->limits;
     now->holding.probe = now->probe;
     rn_monitor_measure(now->governor, growth, &now->holding);

@@ -72,8 +72,8 @@ typedef struct rn_monitor_holding {
 } rn_monitor_holding;
 
 /* Fills in what the governor holds, and the processes of its tree have in memory. `growth_bytes`
- * was read before the machine was: what was faulted in, or given back, in between counts once so.
- */
+ * is the smaller of what it was before and after the machine was read: what was faulted in, or given
+ * back, in between counts once so. */
 void rn_monitor_measure(ration_governor *governor, int64_t growth_bytes,
                         rn_monitor_holding *holding);
 /* One turn at `registry` (NULL: as if alone). */
