@@ -71,8 +71,8 @@ typedef struct rn_monitor_holding {
     int64_t now_ns;       /* of rn_clock_ns, before any of it was read */
 } rn_monitor_holding;
 
-/* Fills in what the governor holds, and the processes of its tree have in memory. `growth_bytes`
- * is the smaller of what it was before and after the machine was read: what was faulted in, or given
+/* Fills in what the governor holds, and the processes of its tree have in memory. `growth_bytes` is
+ * the smaller of what it was before and after the machine was read: what was faulted in, or given
  * back, in between counts once so. */
 void rn_monitor_measure(ration_governor *governor, int64_t growth_bytes,
                         rn_monitor_holding *holding);
