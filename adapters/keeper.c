@@ -107,7 +107,7 @@ static void load(ration_keeper *keeper, bool always)
     ration_error error;
     ration_status status = ration_limits_load(keeper->path, &limits, &error);
     if (status == RATION_OK && keeper->good && !always &&
-        rn_settings_equal(&limits, &keeper->loaded)) {
+        rn_limits_equal(&limits, &keeper->loaded)) {
         return;
     }
     if (status == RATION_OK) {

@@ -26,6 +26,22 @@
 #define RN_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define RN_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define RN_MAX(a, b) ((a) > (b) ? (a) : (b))
+/* Is this built with the address, the thread sanitizer? 0 or 1; gcc and clang tell differently. */
+#if defined(__has_feature)
+#define RN_ASAN __has_feature(address_sanitizer)
+#define RN_TSAN __has_feature(thread_sanitizer)
+#else
+#ifdef __SANITIZE_ADDRESS__
+#define RN_ASAN 1
+#else
+#define RN_ASAN 0
+#endif
+#ifdef __SANITIZE_THREAD__
+#define RN_TSAN 1
+#else
+#define RN_TSAN 0
+#endif
+#endif
 /* A schedule point: where a test may hold the thread. */
 #define RN_POINT(name) RATION_POINT(name)
 

@@ -9,7 +9,6 @@
 #include "cli/against.h"
 
 #include "cli/table.h"
-#include "executor/settings.h"
 
 /* One difference. `old_value`, `new_value` NULL = the group is not there. */
 struct change {
@@ -35,7 +34,7 @@ static bool visit_keys(const rn_limits_key *keys, size_t count, const char *grou
                        const void *new, visit_change *visit, void *argument)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!rn_settings_agree(&keys[i], old, new)) {
+        if (!rn_limits_agree(&keys[i], old, new)) {
             const struct change found = {&keys[i], group, old, new, when_words[keys[i].when]};
             if (!visit(argument, &found)) {
                 return false;
@@ -43,16 +42,6 @@ static bool visit_keys(const rn_limits_key *keys, size_t count, const char *grou
         }
     }
     return true;
-}
-
-static const ration_group *find_group(const ration_limits *limits, const char *name)
-{
-    for (int64_t i = 0; i < limits->group_count; i++) {
-        if (strcmp(limits->groups[i].name, name) == 0) {
-            return &limits->groups[i];
-        }
-    }
-    return NULL;
 }
 
 /* Calls `visit` with each difference, in the order of the tables, groups last. */
@@ -65,7 +54,7 @@ static void visit_changes(const ration_limits *old, const ration_limits *new, vi
     bool on = visit_keys(keys, count, NULL, old, new, visit, argument);
     for (int64_t i = 0; i < new->group_count &&on; i++) {
         const ration_group *group = &new->groups[i];
-        const ration_group *before = find_group(old, group->name);
+        const ration_group *before = rn_limits_group(old, group->name);
         const struct change added = {NULL, group->name, NULL, group, when_words[RN_LIMITS_NOW]};
         on = before == NULL
                  ? visit(argument, &added)
@@ -75,7 +64,7 @@ static void visit_changes(const ration_limits *old, const ration_limits *new, vi
         const ration_group *group = &old->groups[i];
         const struct change removed = {NULL, group->name, group, NULL,
                                        "takes no new queries, goes with its last one"};
-        on = find_group(new, group->name) != NULL || visit(argument, &removed);
+        on = rn_limits_group(new, group->name) != NULL || visit(argument, &removed);
     }
 }
 

@@ -303,3 +303,35 @@ void ration_limits_default(ration_limits *out_limits)
     out_limits->size = sizeof(*out_limits);
     set_defaults(out_limits, keys, RN_COUNT(keys));
 }
+
+const ration_group *rn_limits_group(const ration_limits *limits, const char *name)
+{
+    for (int64_t i = 0; i < limits->group_count; i++) {
+        if (strcmp(limits->groups[i].name, name) == 0) {
+            return &limits->groups[i];
+        }
+    }
+    return NULL;
+}
+
+bool rn_limits_agree(const rn_limits_key *key, const void *one, const void *other)
+{
+    return key->type == RN_LIMITS_DIRECTORY
+               ? strcmp(rn_limits_text(one, key), rn_limits_text(other, key)) == 0
+               : rn_limits_get(one, key) == rn_limits_get(other, key);
+}
+
+bool rn_limits_equal(const ration_limits *one, const ration_limits *other)
+{
+    bool equal = one->group_count == other->group_count;
+    for (size_t i = 0; i < RN_COUNT(keys) && equal; i++) {
+        equal = rn_limits_agree(&keys[i], one, other);
+    }
+    for (int64_t g = 0; equal && g < one->group_count; g++) {
+        equal = strcmp(one->groups[g].name, other->groups[g].name) == 0;
+        for (size_t i = 0; i < RN_COUNT(group_keys) && equal; i++) {
+            equal = rn_limits_agree(&group_keys[i], &one->groups[g], &other->groups[g]);
+        }
+    }
+    return equal;
+}

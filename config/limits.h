@@ -67,6 +67,12 @@ int64_t rn_limits_get(const void *values, const rn_limits_key *key);
 /* The stored text of a directory. */
 const char *rn_limits_text(const void *values, const rn_limits_key *key);
 bool rn_limits_is_default(const void *values, const rn_limits_key *key);
+/* The group of this name; NULL = there is none. */
+const ration_group *rn_limits_group(const ration_limits *limits, const char *name);
+/* Has this key the same value in two ration_limits, or two ration_group? */
+bool rn_limits_agree(const rn_limits_key *key, const void *one, const void *other);
+/* Do all keys and groups, in their order? */
+bool rn_limits_equal(const ration_limits *one, const ration_limits *other);
 void rn_limits_set(void *values, const rn_limits_key *key, int64_t value);
 void rn_limits_set_text(void *values, const rn_limits_key *key, const char *text);
 /* Of all keys of a group; its name is left alone. */

@@ -101,7 +101,7 @@ rn_group *rn_group_retire(ration_governor *governor, const rn_settings *settings
     rn_group *empty = NULL, *next;
     for (rn_group *group = governor->groups; group != NULL; group = next) {
         next = group->next;
-        group->gone = rn_settings_group(settings, group->name) == NULL;
+        group->gone = rn_limits_group(&settings->limits, group->name) == NULL;
         if (group->gone && group->holders == 0) {
             leave_list(governor, group);
             group->next = empty;
@@ -190,7 +190,7 @@ ration_status rn_query_begin(ration_query *query, const char *name, ration_error
     ration_governor *governor = query->governor;
     rn_ledger_lock(governor->ledger);
     query->settings = rn_settings_hold(governor->settings);
-    query->of_group = name == NULL ? NULL : rn_settings_group(query->settings, name);
+    query->of_group = name == NULL ? NULL : rn_limits_group(&query->settings->limits, name);
     if (query->of_group != NULL) {
         query->group = rn_group_find(governor, name);
         query->group->holders += 1;
@@ -223,7 +223,7 @@ rn_settings *rn_governor_settings(ration_governor *governor)
 ration_status rn_governor_group(ration_governor *governor, const char *name, ration_error *error)
 {
     rn_settings *settings = rn_governor_settings(governor);
-    ration_status status = rn_settings_group(settings, name) != NULL
+    ration_status status = rn_limits_group(&settings->limits, name) != NULL
                                ? RATION_OK
                                : find_no_group(settings, name, error);
     rn_settings_release(settings);

@@ -65,7 +65,7 @@ static ration_status judge_fixed(const ration_limits *now, const ration_limits *
     size_t count;
     const rn_limits_key *keys = rn_limits_keys(&count);
     for (size_t i = 0; i < count; i++) {
-        if (keys[i].when != RN_LIMITS_RESTART || rn_settings_agree(&keys[i], now, wanted)) {
+        if (keys[i].when != RN_LIMITS_RESTART || rn_limits_agree(&keys[i], now, wanted)) {
             continue;
         }
         char old[160], new[160];

@@ -49,38 +49,3 @@ void rn_settings_release(rn_settings *settings)
         rn_heap_free(settings, sizeof *settings);
     }
 }
-
-const ration_group *rn_settings_group(const rn_settings *settings, const char *name)
-{
-    for (int64_t i = 0; i < settings->limits.group_count; i++) {
-        if (strcmp(settings->limits.groups[i].name, name) == 0) {
-            return &settings->limits.groups[i];
-        }
-    }
-    return NULL;
-}
-
-bool rn_settings_agree(const rn_limits_key *key, const void *one, const void *other)
-{
-    return key->type == RN_LIMITS_DIRECTORY
-               ? strcmp(rn_limits_text(one, key), rn_limits_text(other, key)) == 0
-               : rn_limits_get(one, key) == rn_limits_get(other, key);
-}
-
-bool rn_settings_equal(const ration_limits *one, const ration_limits *other)
-{
-    size_t count, group_count;
-    const rn_limits_key *keys = rn_limits_keys(&count);
-    const rn_limits_key *group_keys = rn_limits_group_keys(&group_count);
-    bool equal = one->group_count == other->group_count;
-    for (size_t i = 0; i < count && equal; i++) {
-        equal = rn_settings_agree(&keys[i], one, other);
-    }
-    for (int64_t g = 0; equal && g < one->group_count; g++) {
-        equal = strcmp(one->groups[g].name, other->groups[g].name) == 0;
-        for (size_t i = 0; i < group_count && equal; i++) {
-            equal = rn_settings_agree(&group_keys[i], &one->groups[g], &other->groups[g]);
-        }
-    }
-    return equal;
-}

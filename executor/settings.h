@@ -23,11 +23,5 @@ RATION_NODISCARD ration_status rn_settings_open(const ration_limits *limits,
 rn_settings *rn_settings_hold(rn_settings *settings);
 /* One less. NULL is none. */
 void rn_settings_release(rn_settings *settings);
-/* The group of this name; NULL = there is none. */
-const ration_group *rn_settings_group(const rn_settings *settings, const char *name);
-/* Has this key the same value in two ration_limits, or two ration_group? */
-bool rn_settings_agree(const rn_limits_key *key, const void *one, const void *other);
-/* Do all keys and groups, in their order? */
-bool rn_settings_equal(const ration_limits *one, const ration_limits *other);
 
 #endif

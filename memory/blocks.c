@@ -324,7 +324,7 @@ ration_status rn_block_acquire(rn_slot *slot, int64_t bytes, void **out_block)
 /* Only builds that would tell who touches a kept block go through the chain. */
 static void bury_chain(void *first, int64_t count, int64_t bytes)
 {
-#if defined(RATION_CHECKED) || defined(RN_ASAN)
+#if defined(RATION_CHECKED) || RN_ASAN
     rn_kept_block *block = (rn_kept_block *)first;
     for (; count > 0; count--) {
         rn_bury(block + 1, (size_t)bytes - sizeof(*block));

@@ -37,17 +37,6 @@
 #include "memory/shelf.h"
 #include "memory/tree.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN true
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN true
-#endif
-#endif
-#ifndef UNDER_TSAN
-#define UNDER_TSAN false
-#endif
-
 /* ------------------------------------------------------------------------------- lock and heap */
 
 void rn_ledger_lock(rn_ledger *ledger)
@@ -246,7 +235,7 @@ ration_status rn_ledger_open(const rn_ledger_options *options, rn_ledger **out_l
         return RATION_NO_MEMORY;
     }
     ledger->chunk_bytes_max = RN_MAX(options->chunk_bytes_max, 0);
-    ledger->membarrier = !options->force_seq_cst && !UNDER_TSAN && register_membarrier();
+    ledger->membarrier = !options->force_seq_cst && !RN_TSAN && register_membarrier();
     enroll(ledger);
     *out_ledger = ledger;
     return RATION_OK;

@@ -16,15 +16,7 @@
 
 #include "base/base.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define RN_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define RN_ASAN 1
-#endif
-#endif
-
-#ifdef RN_ASAN
+#if RN_ASAN
 #include <sanitizer/asan_interface.h>
 #elif defined(RATION_CHECKED) && defined(__has_include)
 #if __has_include(<valgrind/memcheck.h>)
@@ -37,7 +29,7 @@ static inline void rn_poison(const void *memory, size_t bytes)
 {
     (void)memory;
     (void)bytes;
-#if defined(RN_ASAN)
+#if RN_ASAN
     __asan_poison_memory_region(memory, bytes);
 #elif defined(RN_MEMCHECK)
     (void)VALGRIND_MAKE_MEM_NOACCESS(memory, bytes);
@@ -48,7 +40,7 @@ static inline void rn_unpoison(const void *memory, size_t bytes)
 {
     (void)memory;
     (void)bytes;
-#if defined(RN_ASAN)
+#if RN_ASAN
     __asan_unpoison_memory_region(memory, bytes);
 #elif defined(RN_MEMCHECK)
     (void)VALGRIND_MAKE_MEM_UNDEFINED(memory, bytes);
@@ -59,7 +51,7 @@ static inline void rn_open(const void *memory, size_t bytes)
 {
     (void)memory;
     (void)bytes;
-#if defined(RN_ASAN)
+#if RN_ASAN
     __asan_unpoison_memory_region(memory, bytes);
 #elif defined(RN_MEMCHECK)
     (void)VALGRIND_MAKE_MEM_DEFINED(memory, bytes);

@@ -86,7 +86,7 @@ static size_t extent_of(uint64_t bytes)
 /* Reading what AddressSanitizer calls nobody's, and valgrind must be told of. */
 NO_ASAN static record load_record(const void *raw)
 {
-#ifndef RN_ASAN
+#if !RN_ASAN
     rn_open(raw, RN_FRONT_BYTES);
 #endif
     const uint64_t *words = (const uint64_t *)raw;
@@ -321,7 +321,7 @@ void rn_chunk_verify_live(const void *user, const rn_place *place)
         report_underflow(raw, found, place, place->call);
     }
     size_t bytes = (size_t)live_bytes(found);
-#ifndef RN_ASAN
+#if !RN_ASAN
     rn_open((const char *)user + bytes, extent_of(bytes) - RN_FRONT_BYTES - bytes);
 #endif
     int64_t first = 0, last = 0;
@@ -352,7 +352,7 @@ void rn_chunk_rearm(void *user, size_t bytes)
     void *raw = rn_chunk_raw(user);
     size_t old = (size_t)live_bytes(load_record(raw));
     rn_departed_clear(user); /* it may have moved to where another one was */
-#ifdef RN_ASAN
+#if RN_ASAN
     rn_unpoison(user, bytes); /* the block may have moved as a whole */
 #endif
     rn_unpoison(raw, RN_FRONT_BYTES);
@@ -447,7 +447,7 @@ void rn_chunk_verify_buried(const void *raw, const rn_place *place)
     }
     uint64_t bytes = buried_bytes(found);
     size_t verified = waits(bytes) ? extent_of(bytes) - RN_FRONT_BYTES : 0;
-#ifndef RN_ASAN
+#if !RN_ASAN
     rn_open(user, verified);
 #endif
     int64_t first = 0, last = 0;

@@ -10,16 +10,6 @@
 
 #define GOOD "limit_bytes: %dMiB\nenable_system_monitor: false\n"
 #define PATIENCE_MS 60000
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN true
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN true
-#endif
-#endif
-#ifndef UNDER_TSAN
-#define UNDER_TSAN false
-#endif
 #define A_WHILE_US 150000
 
 extern int64_t rn_keeper_look_ns;
@@ -490,7 +480,7 @@ START_TEST(test_keeper__is_not_in_the_child_of_a_fork)
     if (child == 0) {
         ration_keeper_stop(self.keeper);
         put_limit(self.path, 59);
-        if (!UNDER_TSAN) {              /* which has no threads there */
+        if (!RN_TSAN) {                 /* which has no threads there */
             start_keeper(&self, false); /* one of its own */
             put_limit(self.path, 58);
             await_limit(&self, 58);

@@ -21,16 +21,7 @@
 #define ALLOCATIONS_MAX INT64_C(600000)
 #define COMPARISONS_MAX INT64_C(5000000)
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNTING 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COUNTING 0
-#endif
-#endif
-#ifndef COUNTING
-#define COUNTING 1
-#endif
+#define COUNTING (!RN_ASAN && !RN_TSAN)
 
 /* --------------------------------------------------------------------------------------- counts */
 

@@ -110,4 +110,19 @@ SUPPORT_UNUSED static uint64_t choose_seed(uint64_t usual)
     return seed;
 }
 
+/* A query that takes 10 MiB into a context and ends. */
+SUPPORT_UNUSED static void run_query(ration_governor *governor)
+{
+    ration_slot *slot;
+    ration_query *query = open_query(governor, NULL, &slot);
+    ration_context *context;
+    ck_assert_int_eq(ration_context_create(NULL, slot, RATION_CONTEXT_BUMP, "rows", &context),
+                     RATION_OK);
+    while (ration_context_bytes(context, false) < 10 * MIB) {
+        ck_assert_ptr_nonnull(ration_context_allocate(context, 10000));
+    }
+    ration_context_delete(context);
+    ration_query_close(query);
+}
+
 #endif

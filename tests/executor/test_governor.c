@@ -26,21 +26,6 @@ static ration_governor *open_retaining(int64_t retain_ms, const char *path)
     return governor;
 }
 
-/* A query that takes 10 MiB into a context and ends. */
-static void run_query(ration_governor *governor)
-{
-    ration_slot *slot;
-    ration_query *query = open_query(governor, NULL, &slot);
-    ration_context *context;
-    ck_assert_int_eq(ration_context_create(NULL, slot, RATION_CONTEXT_BUMP, "rows", &context),
-                     RATION_OK);
-    while (ration_context_bytes(context, false) < 10 * MIB) {
-        ck_assert_ptr_nonnull(ration_context_allocate(context, 10000));
-    }
-    ration_context_delete(context);
-    ration_query_close(query);
-}
-
 START_TEST(test_governor__tick_gives_pages_back_that_nobody_wants)
 {
     ration_governor *governor = open_retaining(1000000, NULL);

@@ -16,17 +16,7 @@
  * what is resident says nothing there. */
 static inline bool rss_is_ours(void)
 {
-#if defined(RN_ASAN) || defined(__SANITIZE_THREAD__)
-    return false;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-    return false;
-#else
-    return getenv("CK_TIMEOUT_MULTIPLIER") == NULL;
-#endif
-#else
-    return getenv("CK_TIMEOUT_MULTIPLIER") == NULL;
-#endif
+    return !RN_ASAN && !RN_TSAN && getenv("CK_TIMEOUT_MULTIPLIER") == NULL;
 }
 
 /* Address space and resident bytes of the process now, from /proc/self/statm. */

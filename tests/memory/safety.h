@@ -109,7 +109,7 @@ static inline void act_on_stage(void *argument)
 
 static inline bool reads_are_seen(void)
 {
-#ifdef RN_ASAN
+#if RN_ASAN
     return true;
 #else
     return rn_under_valgrind();

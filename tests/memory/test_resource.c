@@ -341,7 +341,7 @@ START_TEST(test_resource__refuses_nonsense)
                          RATION_NO_MEMORY);
         ck_assert_int_eq(ration_resource_allocate(resources[i], (size_t)INT64_MAX + 1, 8, &block),
                          RATION_NO_MEMORY);
-#ifndef RN_ASAN /* which ends the process when malloc is asked for that much */
+#if !RN_ASAN /* which ends the process when malloc is asked for that much */
         ck_assert_int_ne(ration_resource_allocate(resources[i], (size_t)INT64_MAX, 8, &block),
                          RATION_OK);
 #endif

@@ -9,17 +9,6 @@
 
 #ifdef RATION_CHECKED
 
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-#ifndef UNDER_TSAN
-#define UNDER_TSAN 0
-#endif
-
 __attribute__((noinline)) static uint32_t stack_one(int skip)
 {
     uint32_t stack = rn_stack_here(skip);
@@ -89,7 +78,7 @@ static void stand_elsewhere(int signal_number)
 
 START_TEST(test_sentry_stack__other_stacks_than_the_threads)
 {
-    if (UNDER_TSAN) {
+    if (RN_TSAN) {
         puts("skipped: ThreadSanitizer minds what a handler of a signal does");
         return;
     }

@@ -14,16 +14,7 @@
 #define KIB ((int64_t)1024)
 
 /* A ledger under the thread sanitizer is seq_cst in any case. */
-#if defined(__SANITIZE_THREAD__)
-#define ORDERINGS 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define ORDERINGS 1
-#endif
-#endif
-#ifndef ORDERINGS
-#define ORDERINGS 2
-#endif
+#define ORDERINGS (RN_TSAN ? 1 : 2)
 
 /* Under valgrind, announced by check's multiplier, one thread runs at a time. */
 THREADS_UNUSED static bool takes_turns(void)

@@ -9,14 +9,6 @@
 #include "tests/sim/sim.h"
 #include "tests/support.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN
-#endif
-#endif
-
 #define SEEDS_PER_LIBRARY 100
 #define SEEDS_USUAL 1000
 #define TWICE_EVERY 50
@@ -93,7 +85,7 @@ END_TEST
 static bool knows_no_coroutines(void)
 {
     const char *preloaded = getenv("LD_PRELOAD");
-#ifdef UNDER_TSAN
+#if RN_TSAN
     return true;
 #endif
     return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
